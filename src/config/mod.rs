@@ -1,0 +1,152 @@
+//! Every setting: its name, default and help, and what is accepted.
+//!
+//! A setting is an environment variable, a line in `.env` or a flag of the same name. All of them are
+//! read and checked before anything starts; [`Problems`] lists everything that is wrong at once.
+
+mod reader;
+mod setting;
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use chrono_tz::Tz;
+
+pub use reader::{Problem, Problems, Reader};
+pub use setting::Setting;
+
+use crate::librechat;
+use crate::telemetry::{Format, Level};
+
+const METRICS_HOST: Setting = Setting::new("METRICS_HOST", "0.0.0.0", "The address to listen on.");
+const METRICS_PORT: Setting =
+    Setting::new("METRICS_PORT", "8000", "The port to listen on; 0 takes a free one.");
+const METRICS_CACHE_TTL: Setting = Setting::new(
+    "METRICS_CACHE_TTL",
+    "60",
+    "Seconds from one refresh to the next, or a duration such as 30s or 2m.",
+);
+const METRICS_CACHE_ENABLED: Setting = Setting::new(
+    "METRICS_CACHE_ENABLED",
+    "true",
+    "With false, a scrape refreshes first; scrapes at the same time share one refresh.",
+);
+const METRICS_TIMEZONE: Setting = Setting::new(
+    "METRICS_TIMEZONE",
+    "UTC",
+    "The IANA time zone in which today, this week and this month begin.",
+);
+const MAX_SERIES_PER_METRIC: Setting = Setting::new(
+    "MAX_SERIES_PER_METRIC",
+    "1000",
+    "The most label sets a metric family may have; the rarest beyond are folded into `other`.",
+);
+const LOGGING_LEVEL: Setting = Setting::new(
+    "LOGGING_LEVEL",
+    "info",
+    "What is logged: critical or error, warning or warn, info, debug.",
+);
+const LOGGING_FORMAT: Setting = Setting::new(
+    "LOGGING_FORMAT",
+    "text",
+    "How it is logged: text, json, or a template with %(asctime)s, %(levelname)s, %(name)s and \
+     %(message)s.",
+);
+
+const SETTINGS: &[Setting] = &[
+    METRICS_HOST,
+    METRICS_PORT,
+    METRICS_CACHE_TTL,
+    METRICS_CACHE_ENABLED,
+    METRICS_TIMEZONE,
+    MAX_SERIES_PER_METRIC,
+    LOGGING_LEVEL,
+    LOGGING_FORMAT,
+];
+
+/// Every setting there is, in the order of `--help` and `.env.example`.
+pub fn settings() -> impl Iterator<Item = &'static Setting> {
+    librechat::settings::SETTINGS.iter().chain(SETTINGS)
+}
+
+/// The settings of a run, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The address to listen on.
+    pub host: IpAddr,
+    /// The port to listen on.
+    pub port: u16,
+    /// Whether a scrape refreshes before it is answered.
+    pub refresh_on_scrape: bool,
+    /// Refresh once, print the metrics and end.
+    pub once: bool,
+    /// What is logged.
+    pub level: Level,
+    /// How it is logged.
+    pub format: Format,
+    /// What every source is told.
+    pub general: General,
+    /// What LibreChat's source is told.
+    pub librechat: librechat::Settings,
+}
+
+/// The settings that hold for every source.
+#[derive(Debug, Clone)]
+pub struct General {
+    /// From one refresh to the next.
+    pub interval: Duration,
+    /// In which today, this week and this month begin.
+    pub timezone: Tz,
+    /// The most label sets a metric family may have.
+    pub max_series: usize,
+}
+
+impl Config {
+    /// Reads the settings from flags and the environment. Asked for `--help` or `--version`, or given
+    /// a flag that does not exist, it prints and ends the process as `clap` does.
+    ///
+    /// # Errors
+    ///
+    /// All settings that are wrong.
+    pub fn from_environment() -> Result<Config, Problems> {
+        let mut reader = Reader::from_environment();
+        let config = Config::read(&mut reader);
+        reader.finish(config)
+    }
+
+    fn read(reader: &mut Reader) -> Option<Config> {
+        let host = reader
+            .read(&METRICS_HOST, "an IP address such as 0.0.0.0 or ::", |value| value.parse().ok());
+        let port =
+            reader.read(&METRICS_PORT, "a port number from 0 to 65535", |value| value.parse().ok());
+        let cache = reader.switch(&METRICS_CACHE_ENABLED);
+        let level = reader.read(&LOGGING_LEVEL, Level::ACCEPTED, Level::parse);
+        let format = reader.read(&LOGGING_FORMAT, Format::ACCEPTED, Format::parse);
+        let general = General::read(reader);
+        let librechat = librechat::Settings::read(reader);
+        Some(Config {
+            host: host?,
+            port: port?,
+            refresh_on_scrape: !cache?,
+            once: reader.once(),
+            level: level?,
+            format: format?,
+            general: general?,
+            librechat: librechat?,
+        })
+    }
+}
+
+impl General {
+    fn read(reader: &mut Reader) -> Option<General> {
+        let interval = reader.duration(&METRICS_CACHE_TTL);
+        let timezone = reader.read(
+            &METRICS_TIMEZONE,
+            "an IANA time zone such as UTC or Europe/Berlin",
+            |value| value.parse().ok(),
+        );
+        let max_series = reader.read(&MAX_SERIES_PER_METRIC, "a number from 2 on", |value| {
+            value.parse().ok().filter(|max| *max >= 2)
+        });
+        Some(General { interval: interval?, timezone: timezone?, max_series: max_series? })
+    }
+}

@@ -1,0 +1,181 @@
+//! Reading settings from flags and the environment, collecting what is wrong with them.
+
+use std::fmt;
+use std::time::Duration;
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+
+use super::setting::Setting;
+
+const ABOUT: &str = "Prometheus exporter for the usage of self-hosted web applications.
+
+Every setting is an environment variable, a line in a file .env in the working directory, or a flag.";
+
+/// Reads settings and collects what is wrong with them.
+pub struct Reader {
+    matches: ArgMatches,
+    problems: Vec<Problem>,
+}
+
+/// A setting that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The variable.
+    pub variable: &'static str,
+    /// Its value, unless it is a secret.
+    pub value: Option<String>,
+    /// What would have been accepted.
+    pub expected: String,
+}
+
+/// Everything that is wrong with the settings, as one message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problems(pub Vec<Problem>);
+
+impl Reader {
+    /// Reads flags and the environment, after the lines of `.env` have been added to it.
+    pub fn from_environment() -> Reader {
+        let dotenv = dotenvy::dotenv();
+        let mut reader = Reader { matches: command().get_matches(), problems: Vec::new() };
+        match dotenv {
+            Ok(_) => {}
+            Err(error) if error.not_found() => {}
+            // The error of a bad line holds the line, which may hold a password.
+            Err(_) => reader.problems.push(Problem {
+                variable: ".env",
+                value: None,
+                expected: "a readable file of lines NAME=value, values with spaces in quotes"
+                    .to_owned(),
+            }),
+        }
+        reader
+    }
+
+    /// Whether `--once` is given.
+    pub fn once(&self) -> bool {
+        self.matches.get_flag("once")
+    }
+
+    /// The value given, where there is one: an empty variable counts as none.
+    pub fn given(&self, setting: &Setting) -> Option<&str> {
+        self.matches
+            .get_one::<String>(setting.variable)
+            .map(String::as_str)
+            .filter(|value| !value.is_empty())
+    }
+
+    /// The value of a setting, or of its default. A value that `parse` refuses is noted as a problem,
+    /// and the answer is `None`.
+    pub fn read<T>(
+        &mut self,
+        setting: &Setting,
+        expected: &str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Option<T> {
+        let value = parse(self.given(setting).unwrap_or(setting.default).trim());
+        if value.is_none() {
+            self.refuse(setting, expected);
+        }
+        value
+    }
+
+    /// Notes that the value of `setting` is not what was `expected`.
+    pub fn refuse(&mut self, setting: &Setting, expected: &str) {
+        self.problems.push(Problem {
+            variable: setting.variable,
+            value: self.given(setting).filter(|_| !setting.secret).map(str::to_owned),
+            expected: expected.to_owned(),
+        });
+    }
+
+    /// A setting that is true or false.
+    pub fn switch(&mut self, setting: &Setting) -> Option<bool> {
+        self.read(setting, "true or false", |value| match value.to_ascii_lowercase().as_str() {
+            "true" | "1" | "yes" | "on" => Some(true),
+            "false" | "0" | "no" | "off" => Some(false),
+            _ => None,
+        })
+    }
+
+    /// A time span of at least a second: a number of seconds or a number with a unit.
+    pub fn duration(&mut self, setting: &Setting) -> Option<Duration> {
+        let expected = "seconds or a duration such as 30s, 5m or 1h, from 1s to 1day";
+        self.read(setting, expected, |value| {
+            let duration = match value.parse() {
+                Ok(seconds) => Duration::from_secs(seconds),
+                Err(_) => humantime::parse_duration(value).ok()?,
+            };
+            let allowed = Duration::from_secs(1)..=Duration::from_secs(24 * 60 * 60);
+            allowed.contains(&duration).then_some(duration)
+        })
+    }
+
+    /// `config`, which is there if nothing was wrong.
+    ///
+    /// # Errors
+    ///
+    /// Everything that was wrong.
+    pub fn finish<T>(self, config: Option<T>) -> Result<T, Problems> {
+        config.filter(|_| self.problems.is_empty()).ok_or(Problems(self.problems))
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Problems(problems) = self;
+        let are = if problems.len() == 1 { "setting is" } else { "settings are" };
+        write!(formatter, "{} {are} wrong, nothing was started:", problems.len())?;
+        for problem in problems {
+            let value = match &problem.value {
+                Some(value) => format!("={value:?}"),
+                None => String::new(),
+            };
+            write!(formatter, "\n  {}{value}: expected {}", problem.variable, problem.expected)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problems {}
+
+/// The command line: a flag for every setting.
+fn command() -> Command {
+    let version = format!("{} ({})", crate::VERSION, crate::REVISION);
+    let once = Arg::new("once")
+        .long("once")
+        .action(ArgAction::SetTrue)
+        .help("Refresh once, print the metrics and end; exit code 1 if something failed.");
+    Command::new("usage-exporter")
+        .version(version)
+        .about(ABOUT)
+        .max_term_width(100)
+        .arg(once)
+        .args(super::settings().map(argument))
+}
+
+fn argument(setting: &'static Setting) -> Arg {
+    let mut help = setting.help.to_owned();
+    if let Some(alias) = setting.alias {
+        help.push_str(&format!(" Also read from {alias}."));
+    }
+    if !setting.default.is_empty() {
+        help.push_str(&format!(" [default: {}]", setting.default));
+    }
+    // An environment variable is what the alias is for; a second flag would be of no use.
+    let variable = match setting.alias {
+        Some(alias) if std::env::var_os(setting.variable).is_none_or(|value| value.is_empty()) => {
+            if std::env::var_os(alias).is_some() {
+                alias
+            } else {
+                setting.variable
+            }
+        }
+        _ => setting.variable,
+    };
+    Arg::new(setting.variable)
+        .long(setting.flag())
+        .env(variable)
+        .hide_env_values(true)
+        .value_name("VALUE")
+        .help(help)
+}

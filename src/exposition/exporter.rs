@@ -1,0 +1,124 @@
+//! The families in which the exporter tells about itself.
+
+use std::time::Duration;
+
+use prometheus::core::Collector as _;
+use prometheus::process_collector::ProcessCollector;
+use prometheus::proto::MetricFamily;
+use prometheus::{Gauge, GaugeVec, IntCounter, IntCounterVec, Opts};
+
+use super::catalogue::Description;
+use crate::collector::Failure;
+
+crate::catalogue! {
+    BUILD_INFO: Gauge "usage_exporter_build_info" ["version", "revision"] () "Always 1; the labels tell the version and the git revision of the exporter.";
+    COLLECTOR_SUCCESS: Gauge "usage_exporter_collector_success" ["collector"] () "1 if the last refresh of the collector worked, 0 if not.";
+    COLLECTOR_DURATION: Gauge "usage_exporter_collector_duration_seconds" ["collector"] () "How long the last refresh of the collector took.";
+    COLLECTOR_LAST_SUCCESS: Gauge "usage_exporter_collector_last_success_timestamp_seconds" ["collector"] () "When the collector last answered.";
+    COLLECTOR_FAILURES: Counter "usage_exporter_collector_failures_total" ["collector", "reason"] () "Refreshes that failed, by reason: timeout, connection, authorization or query.";
+    DOCUMENTS_READ: Counter "usage_exporter_documents_read_total" ["collector"] () "Documents received from the database.";
+    BASELINE_PROGRESS: Gauge "usage_exporter_baseline_progress_ratio" [] () "How much of the history the first pass has read, 0 to 1.";
+    MALFORMED_FIELDS: Counter "usage_exporter_malformed_fields_total" ["collection", "field"] () "Fields skipped because their value has an unexpected type or range.";
+    SERIES_DROPPED: Gauge "usage_exporter_series_dropped" ["family"] () "Label sets folded into `other` because the family has more than MAX_SERIES_PER_METRIC.";
+    HTTP_REQUESTS: Counter "usage_exporter_http_requests_total" ["path", "code"] () "HTTP requests answered, by path and status code.";
+}
+
+/// What the exporter counts and measures about itself.
+///
+/// [`MALFORMED_FIELDS`] and [`SERIES_DROPPED`] are described here and exported by the source that
+/// reads the documents, and so is [`BASELINE_PROGRESS`].
+pub struct ExporterMetrics {
+    up: Gauge,
+    build_info: GaugeVec,
+    success: GaugeVec,
+    duration: GaugeVec,
+    last_success: GaugeVec,
+    failures: IntCounterVec,
+    documents_read: IntCounterVec,
+    http_requests: IntCounterVec,
+    process: Option<ProcessCollector>,
+}
+
+impl ExporterMetrics {
+    /// Metrics that start at nothing; `up` describes the family that tells whether the source's
+    /// database answers. With `process`, the `process_*` families are exported too.
+    ///
+    /// # Errors
+    ///
+    /// If a description is no valid metric name or label name.
+    pub fn new(up: &Description, process: bool) -> prometheus::Result<ExporterMetrics> {
+        let metrics = ExporterMetrics {
+            up: Gauge::with_opts(options(up))?,
+            build_info: gauges(&BUILD_INFO)?,
+            success: gauges(&COLLECTOR_SUCCESS)?,
+            duration: gauges(&COLLECTOR_DURATION)?,
+            last_success: gauges(&COLLECTOR_LAST_SUCCESS)?,
+            failures: counters(&COLLECTOR_FAILURES)?,
+            documents_read: counters(&DOCUMENTS_READ)?,
+            http_requests: counters(&HTTP_REQUESTS)?,
+            process: process.then(ProcessCollector::for_self),
+        };
+        metrics.build_info.with_label_values(&[crate::VERSION, crate::REVISION]).set(1.0);
+        Ok(metrics)
+    }
+
+    /// Notes the end of a refresh of `collector` that took `took`; `now` is the time of day in
+    /// seconds since 1970.
+    pub fn refreshed(&self, collector: &str, took: Duration, now: f64, failure: Option<&Failure>) {
+        let labels = &[collector];
+        self.duration.with_label_values(labels).set(took.as_secs_f64());
+        self.success.with_label_values(labels).set(if failure.is_some() { 0.0 } else { 1.0 });
+        let answered = failure.is_none_or(|failure| failure.answered);
+        self.up.set(if answered { 1.0 } else { 0.0 });
+        match failure {
+            None => self.last_success.with_label_values(labels).set(now),
+            Some(failure) => {
+                let labels = &[collector, failure.reason.as_str()];
+                self.failures.with_label_values(labels).inc();
+            }
+        }
+    }
+
+    /// The counter of the documents that `collector` receives.
+    pub fn documents_read(&self, collector: &str) -> IntCounter {
+        self.documents_read.with_label_values(&[collector])
+    }
+
+    /// Counts an answered HTTP request.
+    pub fn answered(&self, path: &str, code: u16) {
+        self.http_requests.with_label_values(&[path, code.to_string().as_str()]).inc();
+    }
+
+    /// All families as they are now.
+    pub fn gather(&self) -> Vec<MetricFamily> {
+        let own: [&dyn prometheus::core::Collector; 8] = [
+            &self.up,
+            &self.build_info,
+            &self.success,
+            &self.duration,
+            &self.last_success,
+            &self.failures,
+            &self.documents_read,
+            &self.http_requests,
+        ];
+        let mut families: Vec<MetricFamily> =
+            own.iter().flat_map(|family| family.collect()).collect();
+        if let Some(process) = &self.process {
+            families.extend(process.collect());
+        }
+        families.retain(|family| !family.get_metric().is_empty());
+        families
+    }
+}
+
+fn options(description: &Description) -> Opts {
+    Opts::new(description.name, description.help)
+}
+
+fn gauges(description: &Description) -> prometheus::Result<GaugeVec> {
+    GaugeVec::new(options(description), description.labels)
+}
+
+fn counters(description: &Description) -> prometheus::Result<IntCounterVec> {
+    IntCounterVec::new(options(description), description.labels)
+}

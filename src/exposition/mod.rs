@@ -1,0 +1,19 @@
+//! What a metric is called and means, and the page on which it is read.
+//!
+//! * [`catalogue`]: one description per metric family, from which names, types, help and labels come;
+//! * [`families`]: building the families of one refresh from their descriptions;
+//! * [`series`]: what a series may never do: fall, if it is a counter, or multiply without bound;
+//! * [`snapshot`]: the families of all collectors as a scrape sees them;
+//! * [`exporter`]: the families in which the exporter tells about itself.
+
+pub mod catalogue;
+pub mod exporter;
+pub mod families;
+pub mod series;
+pub mod snapshot;
+
+pub use catalogue::{Description, Kind};
+pub use exporter::ExporterMetrics;
+pub use families::Families;
+pub use series::Series;
+pub use snapshot::Snapshot;

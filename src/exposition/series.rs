@@ -1,0 +1,151 @@
+//! What the series of a source have shown so far, and the two promises that follow from it.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::AddAssign;
+
+use super::catalogue::{Description, Kind};
+use super::families::Families;
+
+/// The label value under which the rarest label sets are folded together.
+pub const OTHER: &str = "other";
+
+/// The label values of one series, in the order of the family's label names.
+pub type Labels = Vec<String>;
+
+/// Remembers what was shown, so that no counter falls and no family grows without bound.
+///
+/// A counter is computed anew at every refresh, and a correction in the database can make it smaller:
+/// LibreChat inserts a question with an estimated token count and corrects it when the reply ends.
+/// Prometheus would take the smaller value for a restart and count everything once more, so a counter
+/// stays at the highest value shown until the true one has caught up.
+#[derive(Debug)]
+pub struct Series {
+    max_label_sets: usize,
+    highest: HashMap<&'static str, HashMap<Labels, f64>>,
+    admitted: HashMap<&'static str, HashSet<Labels>>,
+    dropped: BTreeMap<&'static str, usize>,
+}
+
+impl Series {
+    /// Nothing shown yet; at most `max_label_sets` series in a family.
+    pub fn new(max_label_sets: usize) -> Series {
+        Series {
+            max_label_sets,
+            highest: HashMap::new(),
+            admitted: HashMap::new(),
+            dropped: BTreeMap::new(),
+        }
+    }
+
+    /// Adds a family of samples to `families`; a counter with at least the value it has shown before.
+    pub fn add(
+        &mut self,
+        families: &mut Families,
+        description: &Description,
+        samples: impl IntoIterator<Item = (Labels, f64)>,
+    ) {
+        match description.kind {
+            Kind::Gauge => families.series(description, samples),
+            Kind::Counter => {
+                let highest = self.highest.entry(description.name).or_default();
+                let samples = samples.into_iter().map(|(labels, value)| {
+                    let shown = highest.entry(labels.clone()).or_insert(value);
+                    *shown = shown.max(value);
+                    (labels, *shown)
+                });
+                families.series(description, samples);
+            }
+        }
+    }
+
+    /// Bounds the rows from which the families `shown_by` are made: past the maximum, the rows of
+    /// least weight are added up in one whose labels all read `other`.
+    ///
+    /// Once the maximum is passed, a row that has labels of its own keeps them. Otherwise `other` would
+    /// fall whenever one of its rows overtook another.
+    pub fn bound<V: AddAssign + Default>(
+        &mut self,
+        shown_by: &[&Description],
+        mut rows: Vec<(Labels, V)>,
+        weight: impl Fn(&V) -> u64,
+    ) -> Vec<(Labels, V)> {
+        let Some(first) = shown_by.first() else {
+            return rows;
+        };
+        for description in shown_by {
+            self.dropped.remove(description.name);
+        }
+        if rows.len() <= self.max_label_sets {
+            return rows;
+        }
+        let admitted = self.admitted.entry(first.name).or_default();
+        rows.sort_by_cached_key(|(labels, value)| {
+            (!admitted.contains(labels), Reverse(weight(value)), labels.clone())
+        });
+        let folded = rows.split_off(self.max_label_sets.saturating_sub(1));
+        admitted.extend(rows.iter().map(|(labels, _)| labels.clone()));
+        for description in shown_by {
+            self.dropped.insert(description.name, folded.len());
+        }
+        let other = vec![OTHER.to_owned(); first.labels.len()];
+        let place = rows.iter().position(|(labels, _)| *labels == other).unwrap_or_else(|| {
+            rows.push((other, V::default()));
+            rows.len() - 1
+        });
+        for (_, value) in folded {
+            rows[place].1 += value;
+        }
+        rows
+    }
+
+    /// How many label sets are folded into `other`, by family name.
+    pub fn dropped(&self) -> impl Iterator<Item = (&'static str, usize)> {
+        self.dropped.iter().map(|(name, count)| (*name, *count))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    crate::catalogue! {
+        TESTED: Counter "tested_total" ["name"] () "A family of the tests.";
+    }
+
+    fn rows(counts: &[(&str, u64)]) -> Vec<(Labels, u64)> {
+        counts.iter().map(|(name, count)| (vec![(*name).to_owned()], *count)).collect()
+    }
+
+    fn shown(series: &mut Series, value: f64) -> f64 {
+        let mut families = Families::default();
+        series.add(&mut families, &ALL[0], [(vec!["a".to_owned()], value)]);
+        families.as_slice()[0].get_metric()[0].get_counter().get_value()
+    }
+
+    #[test]
+    fn a_counter_stays_where_it_was_until_the_sum_has_caught_up() {
+        let mut series = Series::new(10);
+        let values = [5.0, 3.0, 6.0].map(|value| shown(&mut series, value));
+        assert_eq!(values, [5.0, 5.0, 6.0]);
+    }
+
+    #[test]
+    fn the_rarest_rows_are_folded_and_a_row_once_shown_stays() {
+        let mut series = Series::new(3);
+        let first =
+            series.bound(&[&ALL[0]], rows(&[("a", 5), ("b", 4), ("c", 3), ("d", 2)]), |v| *v);
+        assert_eq!(first, rows(&[("a", 5), ("b", 4), (OTHER, 5)]));
+        assert_eq!(series.dropped().collect::<Vec<_>>(), [("tested_total", 2)]);
+        let then =
+            series.bound(&[&ALL[0]], rows(&[("a", 5), ("b", 4), ("c", 30), ("d", 2)]), |v| *v);
+        assert_eq!(then, rows(&[("a", 5), ("b", 4), (OTHER, 32)]));
+    }
+
+    #[test]
+    fn a_family_within_the_bound_is_left_alone() {
+        let mut series = Series::new(2);
+        assert_eq!(series.bound(&[&ALL[0]], rows(&[("a", 1), ("b", 2)]), |v| *v).len(), 2);
+        assert_eq!(series.dropped().count(), 0);
+    }
+}

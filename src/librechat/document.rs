@@ -1,0 +1,516 @@
+//! Reading a document of `messages` as it came over the wire.
+//!
+//! Every field may be missing or of any type. One that cannot be used is skipped and noted in
+//! [`Message::malformed`]; the rest of the document still counts. Missing and null are no mistakes.
+
+use chrono::{DateTime, Utc};
+use mongodb::bson::oid::ObjectId;
+use mongodb::bson::{Document, RawArray, RawBsonRef, RawDocument};
+
+use super::groups::{BASIC, Groups, MODEL, RATING, TIME_WINDOW, TOKEN, TOOL, USER};
+use super::tally::Tokens;
+use super::tool_call;
+
+/// A message, borrowed from its document.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Message<'a> {
+    /// `_id`, minted by mongod when the message was inserted.
+    pub id: ObjectId,
+    /// `messageId`.
+    pub message_id: Option<&'a str>,
+    /// `conversationId`.
+    pub conversation_id: Option<&'a str>,
+    /// `parentMessageId`.
+    pub parent_message_id: Option<&'a str>,
+    /// `user`, the id of a person.
+    pub user: Option<&'a str>,
+    /// `model`, where it is a non-empty string.
+    pub model: Option<&'a str>,
+    /// `endpoint`, where it is a non-empty string.
+    pub endpoint: Option<&'a str>,
+    /// Whether a person wrote it; every other message is a reply.
+    pub by_user: bool,
+    /// `tokenCount`, or none.
+    pub tokens: Tokens,
+    /// Whether the message says that something failed.
+    pub error: bool,
+    /// Whether a reply is only a part of what it will be.
+    pub unfinished: bool,
+    /// `createdAt`.
+    pub created_at: Option<DateTime<Utc>>,
+    /// `updatedAt`.
+    pub updated_at: Option<DateTime<Utc>>,
+    /// `feedback`, where it is neither missing nor null.
+    pub feedback: Option<Feedback<'a>>,
+    /// The tool calls in `content`.
+    pub tool_calls: Vec<ToolCall<'a>>,
+    /// The fields that could not be used.
+    pub malformed: Malformed,
+}
+
+/// What a person thinks of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Feedback<'a> {
+    /// `feedback.rating`, where it is one of LibreChat's two.
+    pub rating: Option<Rating>,
+    /// `feedback.tag`, or its `key` in older documents.
+    pub tag: Option<&'a str>,
+}
+
+/// LibreChat's two ratings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rating {
+    /// `thumbsUp`
+    Up,
+    /// `thumbsDown`
+    Down,
+}
+
+/// A part of `content` with the type `tool_call`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ToolCall<'a> {
+    /// `tool_call.name`.
+    pub tool: Option<&'a str>,
+    /// Whether its output says that it failed.
+    pub failed: bool,
+}
+
+/// The fields of a message that can be malformed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "named after the fields, see `Field::name`")]
+pub enum Field {
+    MessageId,
+    ConversationId,
+    ParentMessageId,
+    User,
+    Model,
+    Endpoint,
+    Sender,
+    IsCreatedByUser,
+    TokenCount,
+    Error,
+    Unfinished,
+    CreatedAt,
+    UpdatedAt,
+    Feedback,
+    FeedbackRating,
+    FeedbackTag,
+    Content,
+    ContentType,
+    ToolCallName,
+}
+
+impl Field {
+    /// How many fields there are.
+    pub const COUNT: usize = Field::ALL.len();
+
+    /// Every field, in the order of its number.
+    pub const ALL: [Field; 19] = [
+        Field::MessageId,
+        Field::ConversationId,
+        Field::ParentMessageId,
+        Field::User,
+        Field::Model,
+        Field::Endpoint,
+        Field::Sender,
+        Field::IsCreatedByUser,
+        Field::TokenCount,
+        Field::Error,
+        Field::Unfinished,
+        Field::CreatedAt,
+        Field::UpdatedAt,
+        Field::Feedback,
+        Field::FeedbackRating,
+        Field::FeedbackTag,
+        Field::Content,
+        Field::ContentType,
+        Field::ToolCallName,
+    ];
+
+    /// The path of the field in the document.
+    pub fn name(self) -> &'static str {
+        match self {
+            Field::MessageId => "messageId",
+            Field::ConversationId => "conversationId",
+            Field::ParentMessageId => "parentMessageId",
+            Field::User => "user",
+            Field::Model => "model",
+            Field::Endpoint => "endpoint",
+            Field::Sender => "sender",
+            Field::IsCreatedByUser => "isCreatedByUser",
+            Field::TokenCount => "tokenCount",
+            Field::Error => "error",
+            Field::Unfinished => "unfinished",
+            Field::CreatedAt => "createdAt",
+            Field::UpdatedAt => "updatedAt",
+            Field::Feedback => "feedback",
+            Field::FeedbackRating => "feedback.rating",
+            Field::FeedbackTag => "feedback.tag",
+            Field::Content => "content",
+            Field::ContentType => "content.type",
+            Field::ToolCallName => "content.tool_call.name",
+        }
+    }
+}
+
+/// A set of fields that could not be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Malformed(u32);
+
+impl Malformed {
+    /// Notes that a field could not be used.
+    pub fn note(&mut self, field: Field) {
+        self.0 |= 1 << field as u32;
+    }
+
+    /// The fields noted.
+    pub fn fields(self) -> impl Iterator<Item = Field> {
+        Field::ALL.into_iter().filter(move |field| self.0 & (1 << *field as u32) != 0)
+    }
+}
+
+/// The fields that MongoDB sends, for the groups that are on. `_id` always comes along.
+pub fn projection(groups: &Groups) -> Document {
+    let wanted: [(&str, &[&str]); 17] = [
+        ("unfinished", &[BASIC, TOKEN, MODEL, TOOL]),
+        ("messageId", &[TOKEN, MODEL]),
+        ("parentMessageId", &[TOKEN, MODEL]),
+        ("sender", &[TOKEN, MODEL]),
+        ("isCreatedByUser", &[TOKEN, MODEL]),
+        ("tokenCount", &[TOKEN]),
+        ("model", &[MODEL, RATING, TOOL]),
+        ("endpoint", &[TOOL]),
+        ("error", &[BASIC, MODEL]),
+        ("createdAt", &[USER, TIME_WINDOW]),
+        ("updatedAt", &[RATING, TOOL]),
+        ("user", &[USER]),
+        ("conversationId", &[USER]),
+        ("feedback", &[RATING]),
+        ("content.type", &[BASIC, MODEL, TOOL]),
+        ("content.tool_call.name", &[TOOL]),
+        ("content.tool_call.output", &[TOOL]),
+    ];
+    let fields = wanted.into_iter().filter(|(_, groups_of)| groups.has_any(groups_of));
+    let mut projection: Document = fields.map(|(field, _)| (field.to_owned(), 1.into())).collect();
+    projection.insert("_id", 1);
+    projection
+}
+
+impl<'a> Message<'a> {
+    /// Reads a document; `None` if it has no `_id` that MongoDB could have minted.
+    pub fn read(document: &'a RawDocument) -> Option<Message<'a>> {
+        let mut message = Message::empty();
+        let mut id = None;
+        let mut sender = None;
+        let mut is_created_by_user = None;
+        for element in document.iter_elements() {
+            // Where the bytes of a document are broken, nothing after that point can be read.
+            let Ok(element) = element else { break };
+            let key = element.key().as_str();
+            let malformed = &mut message.malformed;
+            let value = match element.value() {
+                Ok(value) => value,
+                Err(_) => {
+                    Field::ALL
+                        .into_iter()
+                        .filter(|field| field.name() == key)
+                        .for_each(|field| malformed.note(field));
+                    continue;
+                }
+            };
+            match key {
+                "_id" => id = value.as_object_id(),
+                "messageId" => message.message_id = text(value, Field::MessageId, malformed),
+                "conversationId" => {
+                    message.conversation_id = text(value, Field::ConversationId, malformed);
+                }
+                "parentMessageId" => {
+                    message.parent_message_id = text(value, Field::ParentMessageId, malformed);
+                }
+                "user" => message.user = text(value, Field::User, malformed),
+                "model" => message.model = text(value, Field::Model, malformed),
+                "endpoint" => message.endpoint = text(value, Field::Endpoint, malformed),
+                "sender" => sender = text(value, Field::Sender, malformed),
+                "isCreatedByUser" => {
+                    is_created_by_user = boolean(value, Field::IsCreatedByUser, malformed);
+                }
+                "tokenCount" => message.tokens = tokens(value, malformed),
+                "error" => {
+                    message.error |= boolean(value, Field::Error, malformed).unwrap_or(false);
+                }
+                "unfinished" => {
+                    message.unfinished =
+                        boolean(value, Field::Unfinished, malformed).unwrap_or(false);
+                }
+                "createdAt" => message.created_at = time(value, Field::CreatedAt, malformed),
+                "updatedAt" => message.updated_at = time(value, Field::UpdatedAt, malformed),
+                "feedback" => message.feedback = feedback(value, malformed),
+                "content" => message.read_content(value),
+                _ => {}
+            }
+        }
+        message.id = id?;
+        message.by_user = is_created_by_user.unwrap_or(sender == Some("User"));
+        Some(message)
+    }
+
+    fn empty() -> Message<'a> {
+        Message {
+            id: ObjectId::from_bytes([0; 12]),
+            message_id: None,
+            conversation_id: None,
+            parent_message_id: None,
+            user: None,
+            model: None,
+            endpoint: None,
+            by_user: false,
+            tokens: Tokens::default(),
+            error: false,
+            unfinished: false,
+            created_at: None,
+            updated_at: None,
+            feedback: None,
+            tool_calls: Vec::new(),
+            malformed: Malformed::default(),
+        }
+    }
+
+    fn read_content(&mut self, value: RawBsonRef<'a>) {
+        match value {
+            RawBsonRef::Array(parts) => self.read_parts(parts),
+            RawBsonRef::Null | RawBsonRef::Undefined => {}
+            _ => self.malformed.note(Field::Content),
+        }
+    }
+
+    fn read_parts(&mut self, parts: &'a RawArray) {
+        for part in parts {
+            match part {
+                Ok(RawBsonRef::Document(part)) => self.read_part(part),
+                Ok(RawBsonRef::Null | RawBsonRef::Undefined) => {}
+                Ok(_) => self.malformed.note(Field::Content),
+                Err(_) => {
+                    self.malformed.note(Field::Content);
+                    break;
+                }
+            }
+        }
+    }
+
+    fn read_part(&mut self, part: &'a RawDocument) {
+        let Ok(kind) = part.get("type") else {
+            return self.malformed.note(Field::ContentType);
+        };
+        match kind.and_then(|kind| text(kind, Field::ContentType, &mut self.malformed)) {
+            Some("error") => self.error = true,
+            Some("tool_call") => {
+                let call = part.get("tool_call").ok().flatten().and_then(|call| call.as_document());
+                let field = |name| call.and_then(|call| call.get(name).ok().flatten());
+                self.tool_calls.push(ToolCall {
+                    tool: field("name")
+                        .and_then(|name| text(name, Field::ToolCallName, &mut self.malformed)),
+                    failed: field("output").is_some_and(tool_call::failed),
+                });
+            }
+            _ => {}
+        }
+    }
+}
+
+fn text<'a>(value: RawBsonRef<'a>, field: Field, malformed: &mut Malformed) -> Option<&'a str> {
+    match value {
+        RawBsonRef::String(text) => Some(text).filter(|text| !text.is_empty()),
+        RawBsonRef::Null | RawBsonRef::Undefined => None,
+        _ => {
+            malformed.note(field);
+            None
+        }
+    }
+}
+
+fn boolean(value: RawBsonRef<'_>, field: Field, malformed: &mut Malformed) -> Option<bool> {
+    match value {
+        RawBsonRef::Boolean(value) => Some(value),
+        RawBsonRef::Null | RawBsonRef::Undefined => None,
+        _ => {
+            malformed.note(field);
+            None
+        }
+    }
+}
+
+fn time(value: RawBsonRef<'_>, field: Field, malformed: &mut Malformed) -> Option<DateTime<Utc>> {
+    let time = match value {
+        RawBsonRef::Null | RawBsonRef::Undefined => return None,
+        RawBsonRef::DateTime(time) => DateTime::from_timestamp_millis(time.timestamp_millis()),
+        _ => None,
+    };
+    if time.is_none() {
+        malformed.note(field);
+    }
+    time
+}
+
+fn tokens(value: RawBsonRef<'_>, malformed: &mut Malformed) -> Tokens {
+    let tokens = match value {
+        RawBsonRef::Null | RawBsonRef::Undefined => return Tokens::default(),
+        RawBsonRef::Int32(count) => u64::try_from(count).ok().map(Tokens::from),
+        RawBsonRef::Int64(count) => u64::try_from(count).ok().map(Tokens::from),
+        RawBsonRef::Double(count) => Tokens::from_f64(count),
+        _ => None,
+    };
+    tokens.unwrap_or_else(|| {
+        malformed.note(Field::TokenCount);
+        Tokens::default()
+    })
+}
+
+/// Reads `feedback`: `{rating, tag}`, with the tag a string or, in older documents, `{key}`.
+pub fn feedback<'a>(value: RawBsonRef<'a>, malformed: &mut Malformed) -> Option<Feedback<'a>> {
+    let document = match value {
+        RawBsonRef::Document(document) => document,
+        RawBsonRef::Null | RawBsonRef::Undefined => return None,
+        _ => {
+            malformed.note(Field::Feedback);
+            return None;
+        }
+    };
+    let field = |name| document.get(name).ok().flatten();
+    let rating = match field("rating").and_then(|v| text(v, Field::FeedbackRating, malformed)) {
+        Some("thumbsUp") => Some(Rating::Up),
+        Some("thumbsDown") => Some(Rating::Down),
+        _ => None,
+    };
+    let tag = field("tag").and_then(|tag| match tag {
+        RawBsonRef::Document(tag) => {
+            let key = tag.get("key").ok().flatten();
+            key.and_then(|key| text(key, Field::FeedbackTag, malformed))
+        }
+        tag => text(tag, Field::FeedbackTag, malformed),
+    });
+    Some(Feedback { rating, tag })
+}
+
+#[cfg(test)]
+mod tests {
+    use mongodb::bson::{Bson, Decimal128, RawDocumentBuf, doc};
+
+    use super::*;
+
+    fn read(mut document: Document, check: impl FnOnce(Message<'_>)) {
+        document.insert("_id", ObjectId::from_bytes([1; 12]));
+        let raw = RawDocumentBuf::try_from(&document).expect("a document of a test");
+        check(Message::read(&raw).expect("it has an _id"));
+    }
+
+    fn malformed(message: &Message<'_>) -> Vec<&'static str> {
+        message.malformed.fields().map(Field::name).collect()
+    }
+
+    #[test]
+    fn who_wrote_a_message_is_told_by_the_sender_only_without_the_flag() {
+        let cases = [
+            (doc! { "isCreatedByUser": true, "sender": "AI" }, true),
+            (doc! { "isCreatedByUser": false, "sender": "User" }, false),
+            (doc! { "sender": "User" }, true),
+            (doc! { "isCreatedByUser": "yes", "sender": "User" }, true),
+            (doc! { "isCreatedByUser": null, "sender": "user" }, false),
+            (doc! {}, false),
+        ];
+        for (document, expected) in cases {
+            read(document.clone(), |message| assert_eq!(message.by_user, expected, "{document}"));
+        }
+    }
+
+    #[test]
+    fn tokens_are_finite_and_not_negative() {
+        let good: [(Bson, f64); 5] = [
+            (Bson::Int32(7), 7.0),
+            (Bson::Int64(1 << 40), (1_u64 << 40) as f64),
+            (Bson::Double(2.5), 2.5),
+            (Bson::Double(-0.0), 0.0),
+            (Bson::Null, 0.0),
+        ];
+        for (value, expected) in good {
+            read(doc! { "tokenCount": value }, |message| {
+                assert_eq!((message.tokens.as_f64(), malformed(&message)), (expected, vec![]));
+            });
+        }
+        let bad: [Bson; 6] = [
+            Bson::Int32(-1),
+            Bson::Double(f64::NAN),
+            Bson::Double(f64::INFINITY),
+            Bson::String("7".to_owned()),
+            Bson::Decimal128(Decimal128::from_bytes([0; 16])),
+            Bson::Array(vec![]),
+        ];
+        for value in bad {
+            read(doc! { "tokenCount": value.clone(), "model": "m" }, |message| {
+                assert_eq!(message.tokens, Tokens::default(), "{value:?}");
+                assert_eq!(malformed(&message), ["tokenCount"], "{value:?}");
+                assert_eq!(message.model, Some("m"), "{value:?}");
+            });
+        }
+    }
+
+    #[test]
+    fn an_error_is_a_flag_or_a_part_of_the_content() {
+        let part = doc! { "type": "error", "error": "An error occurred" };
+        read(doc! { "error": true }, |message| assert!(message.error));
+        read(doc! { "error": false, "content": [part] }, |message| assert!(message.error));
+        read(doc! { "error": "no", "content": [3, null] }, |message| {
+            assert!(!message.error);
+            assert_eq!(malformed(&message), ["error", "content"]);
+        });
+    }
+
+    #[test]
+    fn tool_calls_are_found_whatever_else_is_in_the_content() {
+        let content = vec![
+            Bson::Document(doc! { "type": "text", "text": "hello" }),
+            Bson::Document(doc! {
+                "type": "tool_call",
+                "tool_call": { "name": "search", "output": "Error processing tool: no" },
+            }),
+            Bson::Document(doc! { "tool_call": { "name": 3 }, "type": "tool_call" }),
+        ];
+        read(doc! { "content": content }, |message| {
+            let failed = ToolCall { tool: Some("search"), failed: true };
+            let unnamed = ToolCall { tool: None, failed: false };
+            assert_eq!(message.tool_calls, [failed, unnamed]);
+            assert_eq!(malformed(&message), ["content.tool_call.name"]);
+        });
+    }
+
+    #[test]
+    fn feedback_has_its_tag_as_a_string_or_in_older_documents_as_an_object() {
+        for tag in [Bson::from("bad_style"), Bson::Document(doc! { "key": "bad_style" })] {
+            read(doc! { "feedback": { "rating": "thumbsDown", "tag": tag } }, |message| {
+                let feedback = Feedback { rating: Some(Rating::Down), tag: Some("bad_style") };
+                assert_eq!(message.feedback, Some(feedback));
+            });
+        }
+        read(doc! { "feedback": null }, |message| assert_eq!(message.feedback, None));
+        read(doc! { "feedback": "thumbsUp" }, |message| {
+            assert_eq!((message.feedback, malformed(&message)), (None, vec!["feedback"]));
+        });
+    }
+
+    #[test]
+    fn a_time_is_a_date() {
+        read(doc! { "createdAt": "2026-01-01", "updatedAt": null }, |message| {
+            assert_eq!((message.created_at, message.updated_at), (None, None));
+            assert_eq!(malformed(&message), ["createdAt"]);
+        });
+    }
+
+    #[test]
+    fn a_group_that_is_off_has_no_fields_sent() {
+        let fields = |groups: &[&'static str]| {
+            projection(&Groups::only(groups)).keys().cloned().collect::<Vec<_>>()
+        };
+        assert_eq!(fields(&[RATING]), ["model", "updatedAt", "feedback", "_id"]);
+        assert!(!fields(&[BASIC]).contains(&"content.tool_call.output".to_owned()));
+        assert!(fields(&[TOOL]).contains(&"content.tool_call.output".to_owned()));
+    }
+}

@@ -1,0 +1,92 @@
+//! Strings that come again and again, kept once.
+
+use std::collections::HashMap;
+
+/// The most characters of a stored string that become a label value.
+const MAX_CHARACTERS: usize = 128;
+
+/// A string kept in [`Labels`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Label(u32);
+
+impl Label {
+    /// What stands for a model, tool or endpoint that a document does not name.
+    pub const UNKNOWN: Label = Label(0);
+}
+
+/// The label values seen: models, tools and endpoints.
+#[derive(Debug, Clone)]
+pub struct Labels {
+    numbers: HashMap<Box<str>, Label>,
+    names: Vec<Box<str>>,
+}
+
+impl Default for Labels {
+    fn default() -> Labels {
+        let mut labels = Labels { numbers: HashMap::new(), names: Vec::new() };
+        labels.label("unknown");
+        labels
+    }
+}
+
+impl Labels {
+    /// The label of a string, of which the first 128 characters count.
+    pub fn label(&mut self, name: &str) -> Label {
+        let end = name.char_indices().nth(MAX_CHARACTERS).map_or(name.len(), |(end, _)| end);
+        let name = &name[..end];
+        if let Some(label) = self.numbers.get(name) {
+            return *label;
+        }
+        let label = Label(u32::try_from(self.names.len()).unwrap_or(u32::MAX));
+        self.numbers.insert(name.into(), label);
+        self.names.push(name.into());
+        label
+    }
+
+    /// The label of a string that may be missing.
+    pub fn label_or_unknown(&mut self, name: Option<&str>) -> Label {
+        name.map_or(Label::UNKNOWN, |name| self.label(name))
+    }
+
+    /// The string of a label.
+    pub fn name(&self, label: Label) -> &str {
+        self.names.get(label.0 as usize).map_or("unknown", |name| name)
+    }
+}
+
+/// The people seen, as numbers small enough for sets of them.
+#[derive(Debug, Clone, Default)]
+pub struct People(HashMap<Box<str>, u32>);
+
+impl People {
+    /// The number of a user.
+    pub fn number(&mut self, user: &str) -> u32 {
+        if let Some(number) = self.0.get(user) {
+            return *number;
+        }
+        let number = u32::try_from(self.0.len()).unwrap_or(u32::MAX);
+        self.0.insert(user.into(), number);
+        number
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_is_cut_at_whole_characters() {
+        let mut labels = Labels::default();
+        let long = labels.label(&"é".repeat(200));
+        assert_eq!(labels.name(long), "é".repeat(128));
+        assert_eq!(labels.label(&"é".repeat(129)), long);
+    }
+
+    #[test]
+    fn what_has_no_name_is_unknown() {
+        let mut labels = Labels::default();
+        assert_eq!(labels.label_or_unknown(None), Label::UNKNOWN);
+        assert_eq!(labels.label("unknown"), Label::UNKNOWN);
+        assert_eq!(labels.name(Label::UNKNOWN), "unknown");
+    }
+}

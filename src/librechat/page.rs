@@ -1,0 +1,222 @@
+//! The families that are made of the ledger.
+
+use chrono::{DateTime, Utc};
+
+use super::catalogue as family;
+use super::document::Field;
+use super::groups::Groups;
+use super::labels::Label;
+use super::ledger::Ledger;
+use super::messages::Messages;
+use super::ratings::{RatingTally, Thumbs};
+use super::tally::{ModelTally, Tally, ToolTally};
+use super::windows::Windows;
+use crate::exposition::exporter::{MALFORMED_FIELDS, SERIES_DROPPED};
+use crate::exposition::series::Labels;
+use crate::exposition::{Description, Families, Series};
+
+/// Makes families of what the ledger knows, and remembers what they have shown.
+pub struct Page {
+    groups: Groups,
+    series: Series,
+    families: Families,
+}
+
+impl Page {
+    /// The families of `groups`, each with at most `max_series` label sets.
+    pub fn new(groups: Groups, max_series: usize) -> Page {
+        Page { groups, series: Series::new(max_series), families: Families::default() }
+    }
+
+    /// All families that can be told now. Sums over the history are left out until it has been read.
+    pub fn families(&mut self, ledger: &Ledger, now: DateTime<Utc>) -> Families {
+        self.windows(ledger, &ledger.windows(now));
+        if let Some((ratings, window)) = ledger.ratings.now(now, ledger.young_feedback()) {
+            self.ratings(ledger, &ratings, window);
+        }
+        if ledger.is_complete() {
+            let total = ledger.total();
+            self.totals(&total);
+            self.models(ledger, &total);
+            self.tools(ledger, &total);
+            let [daily, weekly, monthly] = ledger.unique_users(now);
+            self.value(&family::DAILY_UNIQUE_USERS, daily as f64);
+            self.value(&family::WEEKLY_UNIQUE_USERS, weekly as f64);
+            self.value(&family::MONTHLY_UNIQUE_USERS, monthly as f64);
+        }
+        let dropped: Vec<(Labels, f64)> = self
+            .series
+            .dropped()
+            .map(|(family, count)| (vec![family.to_owned()], count as f64))
+            .collect();
+        self.families.series(&SERIES_DROPPED, dropped);
+        std::mem::take(&mut self.families)
+    }
+
+    fn totals(&mut self, total: &Tally) {
+        self.value(&family::MESSAGES, total.messages as f64);
+        self.value(&family::ERROR_MESSAGES, total.errors as f64);
+        self.value(&family::INPUT_TOKENS, total.input_tokens.as_f64());
+        self.value(&family::OUTPUT_TOKENS, total.output_tokens.as_f64());
+        let malformed: Vec<(Labels, f64)> = Field::ALL
+            .into_iter()
+            .filter(|field| total.malformed[*field as usize] > 0)
+            .map(|field| {
+                let labels = vec![Messages::COLLECTION.to_owned(), field.name().to_owned()];
+                (labels, total.malformed[field as usize] as f64)
+            })
+            .collect();
+        self.series(&MALFORMED_FIELDS, malformed);
+    }
+
+    fn models(&mut self, ledger: &Ledger, total: &Tally) {
+        let columns: [Column<ModelTally>; 4] = [
+            (&family::MESSAGES_PER_MODEL, |m| some(m.replies)),
+            (&family::ERRORS_PER_MODEL, |m| some(m.errors)),
+            (&family::INPUT_TOKENS_PER_MODEL, |m| {
+                (m.questions > 0).then(|| m.input_tokens.as_f64())
+            }),
+            (&family::OUTPUT_TOKENS_PER_MODEL, |m| {
+                (m.replies > 0).then(|| m.output_tokens.as_f64())
+            }),
+        ];
+        let rows = named(ledger, &total.models);
+        self.table(&columns, rows, |model| model.replies + model.errors + model.questions);
+    }
+
+    fn windows(&mut self, ledger: &Ledger, windows: &Windows) {
+        let created = &windows.created;
+        self.value(&family::ACTIVE_USERS, windows.users.len() as f64);
+        self.value(&family::ACTIVE_CONVERSATIONS, windows.conversations.len() as f64);
+        self.value(&family::MESSAGES_5M, created.messages as f64);
+        self.value(&family::ERROR_MESSAGES_5M, created.errors as f64);
+        self.value(&family::INPUT_TOKENS_5M, created.input_tokens.as_f64());
+        self.value(&family::OUTPUT_TOKENS_5M, created.output_tokens.as_f64());
+        let columns: [Column<ModelTally>; 4] = [
+            (&family::MESSAGES_PER_MODEL_5M, |m| some(m.replies)),
+            (&family::ERRORS_PER_MODEL_5M, |m| some(m.errors)),
+            (&family::MODEL_INPUT_TOKENS_5M, |m| {
+                (m.questions > 0).then(|| m.input_tokens.as_f64())
+            }),
+            (&family::MODEL_OUTPUT_TOKENS_5M, |m| {
+                (m.replies > 0).then(|| m.output_tokens.as_f64())
+            }),
+        ];
+        let rows = named(ledger, &created.models);
+        self.table(&columns, rows, |model| model.replies + model.errors + model.questions);
+
+        let updated = windows.updated.tool_calls();
+        self.value(&family::TOOL_CALLS_5M, updated.calls as f64);
+        self.value(&family::TOOL_CALL_ERRORS_5M, updated.errors as f64);
+        self.value(&family::ACTIVE_TOOL_USERS, windows.tool_users.len() as f64);
+        let columns: [Column<ToolTally>; 1] =
+            [(&family::TOOL_CALLS_PER_TOOL_5M, |tool| some(tool.calls))];
+        let rows = named(ledger, &windows.updated.tools);
+        self.table(&columns, rows, |tool| tool.calls);
+    }
+
+    fn tools(&mut self, ledger: &Ledger, total: &Tally) {
+        let all = total.tool_calls();
+        self.value(&family::TOOL_CALLS, all.calls as f64);
+        self.value(&family::TOOL_CALL_ERRORS, all.errors as f64);
+        self.value(&family::MESSAGES_WITH_TOOLS, total.messages_with_tools as f64);
+        let columns: [Column<ToolTally>; 3] = [
+            (&family::TOOL_CALLS_PER_TOOL, |tool| some(tool.calls)),
+            (&family::TOOL_CALL_ERRORS_PER_TOOL, |tool| some(tool.errors)),
+            (&family::TOOL_SUCCESS_RATE_PER_TOOL, |tool| {
+                some(tool.calls).map(|calls| (calls - tool.errors as f64) / calls * 100.0)
+            }),
+        ];
+        self.table(&columns, named(ledger, &total.tools), |tool| tool.calls);
+        let per_model: [Column<u64>; 1] = [(&family::TOOL_CALLS_PER_MODEL, |calls| some(*calls))];
+        self.table(&per_model, named(ledger, &total.tools_of_models), |calls| *calls);
+        let per_endpoint: [Column<u64>; 1] =
+            [(&family::TOOL_CALLS_PER_ENDPOINT, |calls| some(*calls))];
+        self.table(&per_endpoint, named(ledger, &total.tools_of_endpoints), |calls| *calls);
+    }
+
+    fn ratings(&mut self, ledger: &Ledger, ratings: &RatingTally, window: Thumbs) {
+        self.value(&family::THUMBS_UP, ratings.thumbs.up as f64);
+        self.value(&family::THUMBS_DOWN, ratings.thumbs.down as f64);
+        self.value(&family::RATED_MESSAGES, ratings.rated as f64);
+        self.value(&family::OVERALL_RATING_RATIO, ratings.thumbs.percent_up());
+        self.value(&family::THUMBS_UP_5M, window.up as f64);
+        self.value(&family::THUMBS_DOWN_5M, window.down as f64);
+        let per_model: [Column<Thumbs>; 3] = [
+            (&family::THUMBS_UP_PER_MODEL, |thumbs| Some(thumbs.up as f64)),
+            (&family::THUMBS_DOWN_PER_MODEL, |thumbs| Some(thumbs.down as f64)),
+            (&family::RATING_RATIO_PER_MODEL, |thumbs| Some(thumbs.percent_up())),
+        ];
+        self.table(&per_model, named(ledger, &ratings.models), |thumbs| thumbs.all());
+        let per_tag: [Column<u64>; 1] = [(&family::RATING_COUNTS_PER_TAG, |count| some(*count))];
+        self.table(&per_tag, named(ledger, &ratings.tags), |count| *count);
+        let both: [Column<Thumbs>; 2] = [
+            (&family::MODEL_TAG_THUMBS_UP, |thumbs| some(thumbs.up)),
+            (&family::MODEL_TAG_THUMBS_DOWN, |thumbs| some(thumbs.down)),
+        ];
+        self.table(&both, named(ledger, &ratings.tags_of_models), |thumbs| thumbs.all());
+    }
+
+    fn value(&mut self, description: &Description, value: f64) {
+        self.series(description, vec![(Vec::new(), value)]);
+    }
+
+    /// Adds the families that are columns of the same rows.
+    fn table<V: Default + std::ops::AddAssign>(
+        &mut self,
+        columns: &[Column<V>],
+        rows: Vec<(Labels, V)>,
+        weight: impl Fn(&V) -> u64,
+    ) {
+        let families: Vec<&Description> = columns.iter().map(|(family, _)| *family).collect();
+        let rows = self.series.bound(&families, rows, weight);
+        for (family, value) in columns {
+            let samples =
+                rows.iter().filter_map(|(labels, row)| Some((labels.clone(), value(row)?)));
+            self.series(family, samples.collect());
+        }
+    }
+
+    fn series(&mut self, description: &Description, samples: Vec<(Labels, f64)>) {
+        if self.groups.show(description) {
+            self.series.add(&mut self.families, description, samples);
+        }
+    }
+}
+
+/// A family and its value in a row; `None` leaves the row out.
+type Column<'a, V> = (&'a Description, fn(&V) -> Option<f64>);
+
+/// A count as a metric has it, where it is not zero.
+fn some(count: u64) -> Option<f64> {
+    (count > 0).then_some(count as f64)
+}
+
+/// The rows of a tally with the names of their labels, in the order of the names.
+fn named<'a, K: LabelSet + 'a, V: Copy + 'a>(
+    ledger: &Ledger,
+    rows: impl IntoIterator<Item = (&'a K, &'a V)>,
+) -> Vec<(Labels, V)> {
+    let mut rows: Vec<(Labels, V)> =
+        rows.into_iter().map(|(key, value)| (key.names(ledger), *value)).collect();
+    rows.sort_by(|(one, _), (other, _)| one.cmp(other));
+    rows
+}
+
+/// The key of a row.
+trait LabelSet {
+    /// The names of its labels.
+    fn names(&self, ledger: &Ledger) -> Labels;
+}
+
+impl LabelSet for Label {
+    fn names(&self, ledger: &Ledger) -> Labels {
+        vec![ledger.labels.name(*self).to_owned()]
+    }
+}
+
+impl LabelSet for (Label, Label) {
+    fn names(&self, ledger: &Ledger) -> Labels {
+        vec![ledger.labels.name(self.0).to_owned(), ledger.labels.name(self.1).to_owned()]
+    }
+}

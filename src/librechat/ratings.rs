@@ -1,0 +1,170 @@
+//! What people think of the messages now.
+//!
+//! People rate old messages, change their minds and take ratings back, so ratings are no sums that
+//! only grow. A sweep asks for all feedback on messages before the watermark of its start; what has
+//! passed the watermark since is kept one by one; younger feedback is in the tail.
+
+use std::collections::BTreeMap;
+use std::ops::AddAssign;
+use std::time::Instant;
+
+use chrono::{DateTime, Utc};
+use mongodb::bson::oid::ObjectId;
+use rustc_hash::FxHashMap;
+
+use super::document::{Message, Rating};
+use super::labels::{Label, Labels};
+use super::windows;
+
+/// The feedback on one message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rated {
+    /// Thumbs up or down.
+    pub rating: Option<Rating>,
+    /// The reason given.
+    pub tag: Option<Label>,
+    /// The model of the message.
+    pub model: Option<Label>,
+    /// `updatedAt` of the message.
+    pub updated_at: Option<DateTime<Utc>>,
+}
+
+impl Rated {
+    /// The feedback on `message`, if it has any.
+    pub fn read(message: &Message<'_>, labels: &mut Labels) -> Option<Rated> {
+        let feedback = message.feedback?;
+        Some(Rated {
+            rating: feedback.rating,
+            tag: feedback.tag.map(|tag| labels.label(tag)),
+            model: message.model.map(|model| labels.label(model)),
+            updated_at: message.updated_at,
+        })
+    }
+}
+
+/// A number of ratings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Thumbs {
+    /// Thumbs up.
+    pub up: u64,
+    /// Thumbs down.
+    pub down: u64,
+}
+
+impl Thumbs {
+    /// All of them.
+    pub fn all(self) -> u64 {
+        self.up + self.down
+    }
+
+    /// The percentage of thumbs up; 0 without any.
+    pub fn percent_up(self) -> f64 {
+        if self.all() == 0 { 0.0 } else { self.up as f64 / self.all() as f64 * 100.0 }
+    }
+
+    fn add(&mut self, rating: Rating) {
+        match rating {
+            Rating::Up => self.up += 1,
+            Rating::Down => self.down += 1,
+        }
+    }
+}
+
+impl AddAssign for Thumbs {
+    fn add_assign(&mut self, other: Thumbs) {
+        self.up += other.up;
+        self.down += other.down;
+    }
+}
+
+/// The sums over the feedback on some messages.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RatingTally {
+    /// Messages with feedback.
+    pub rated: u64,
+    /// Their ratings.
+    pub thumbs: Thumbs,
+    /// Ratings by model.
+    pub models: FxHashMap<Label, Thumbs>,
+    /// Messages with feedback by tag.
+    pub tags: FxHashMap<Label, u64>,
+    /// Ratings by model and tag.
+    pub tags_of_models: FxHashMap<(Label, Label), Thumbs>,
+}
+
+impl RatingTally {
+    /// Adds the feedback on a message.
+    pub fn add(&mut self, rated: &Rated) {
+        self.rated += 1;
+        if let Some(tag) = rated.tag {
+            *self.tags.entry(tag).or_default() += 1;
+        }
+        let Some(rating) = rated.rating else { return };
+        self.thumbs.add(rating);
+        if let Some(model) = rated.model {
+            self.models.entry(model).or_default().add(rating);
+            if let Some(tag) = rated.tag {
+                self.tags_of_models.entry((model, tag)).or_default().add(rating);
+            }
+        }
+    }
+}
+
+/// The answer of a sweep.
+#[derive(Debug, Clone)]
+pub struct Sweep {
+    /// The watermark at its start: it speaks for the messages before.
+    pub before: ObjectId,
+    /// The sums over their feedback.
+    pub tally: RatingTally,
+    /// When messages were updated whose rating may lie in a window.
+    pub recent: Vec<(DateTime<Utc>, Rating)>,
+    /// From then on it is too old to be shown.
+    pub stale_at: Instant,
+}
+
+/// The feedback on the messages that have settled.
+#[derive(Debug, Default)]
+pub struct Ratings {
+    sweep: Option<Sweep>,
+    since: BTreeMap<ObjectId, Rated>,
+}
+
+impl Ratings {
+    /// Notes the feedback on a message that the watermark passes.
+    pub fn settled(&mut self, id: ObjectId, rated: Rated) {
+        self.since.insert(id, rated);
+    }
+
+    /// Takes the answer of a sweep.
+    pub fn swept(&mut self, sweep: Sweep) {
+        self.since = self.since.split_off(&sweep.before);
+        self.sweep = Some(sweep);
+    }
+
+    /// The sums over all feedback and the ratings in the five minutes of `now`; `young` is the feedback
+    /// on messages after the watermark. `None` without a sweep that is fresh.
+    pub fn now(
+        &self,
+        now: DateTime<Utc>,
+        young: impl Iterator<Item = Rated>,
+    ) -> Option<(RatingTally, Thumbs)> {
+        let sweep = self.sweep.as_ref().filter(|sweep| Instant::now() < sweep.stale_at)?;
+        let mut tally = sweep.tally.clone();
+        let mut window = Thumbs::default();
+        let in_window =
+            |time: Option<DateTime<Utc>>| time.is_some_and(|t| windows::contains(now, t));
+        for (time, rating) in &sweep.recent {
+            if in_window(Some(*time)) {
+                window.add(*rating);
+            }
+        }
+        for rated in self.since.values().copied().chain(young) {
+            tally.add(&rated);
+            if let Some(rating) = rated.rating.filter(|_| in_window(rated.updated_at)) {
+                window.add(rating);
+            }
+        }
+        Some((tally, window))
+    }
+}

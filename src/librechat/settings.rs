@@ -1,0 +1,123 @@
+//! The settings of the LibreChat source.
+
+use std::time::Duration;
+
+use mongodb::options::{ConnectionString, ReadPreference};
+
+use super::groups::Groups;
+use crate::config::{Reader, Setting};
+
+const MONGODB_URI: Setting = Setting {
+    variable: "MONGODB_URI",
+    alias: Some("MONGO_URI"),
+    default: "mongodb://mongodb:27017/",
+    help: "The MongoDB of LibreChat.",
+    secret: true,
+};
+const MONGODB_DATABASE: Setting = Setting::new(
+    "MONGODB_DATABASE",
+    "",
+    "The database of LibreChat [default: the one in the URI's path, else LibreChat].",
+);
+const MONGO_READ_PREFERENCE: Setting = Setting::new(
+    "MONGO_READ_PREFERENCE",
+    "",
+    "Which members of a replica set are read [default: as in the URI].",
+);
+const FEEDBACK_INTERVAL: Setting = Setting::new(
+    "FEEDBACK_INTERVAL",
+    "10m",
+    "How often messages older than SETTLING_TIME are asked for their ratings.",
+);
+const SETTLING_TIME: Setting = Setting::new(
+    "SETTLING_TIME",
+    "15m",
+    "How long a message may still change after it was stored.",
+);
+const TENANT_ID: Setting = Setting::new("TENANT_ID", "", "Read only the documents of this tenant.");
+
+/// The settings of the LibreChat source, in the order of `--help`.
+pub const SETTINGS: &[Setting] = &[
+    MONGODB_URI,
+    MONGODB_DATABASE,
+    MONGO_READ_PREFERENCE,
+    TENANT_ID,
+    FEEDBACK_INTERVAL,
+    SETTLING_TIME,
+    Groups::SETTINGS[0],
+    Groups::SETTINGS[1],
+    Groups::SETTINGS[2],
+    Groups::SETTINGS[3],
+    Groups::SETTINGS[4],
+    Groups::SETTINGS[5],
+    Groups::SETTINGS[6],
+    Groups::SETTINGS[7],
+];
+
+const DEFAULT_DATABASE: &str = "LibreChat";
+
+/// What the LibreChat source is told.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The MongoDB.
+    pub uri: ConnectionString,
+    /// The database on it.
+    pub database: String,
+    /// Which members of a replica set are read, where it is not left to the URI.
+    pub read_preference: Option<ReadPreference>,
+    /// The tenant whose documents are read; `None`: all.
+    pub tenant: Option<String>,
+    /// From one sweep for feedback on settled messages to the next.
+    pub feedback_interval: Duration,
+    /// How long a document may still change.
+    pub settling_time: Duration,
+    /// Which groups of metrics are on.
+    pub groups: Groups,
+}
+
+impl Settings {
+    /// Reads the settings; `None` if one is wrong.
+    pub fn read(reader: &mut Reader) -> Option<Settings> {
+        let uri = reader.read(
+            &MONGODB_URI,
+            "a connection string mongodb://host:port/database or mongodb+srv://...",
+            |value| ConnectionString::parse(value).ok(),
+        );
+        let read_preference = reader.read(
+            &MONGO_READ_PREFERENCE,
+            "primary, primaryPreferred, secondary, secondaryPreferred or nearest",
+            read_preference,
+        );
+        let database = reader.given(&MONGODB_DATABASE).map(str::to_owned);
+        let tenant = reader.given(&TENANT_ID).map(str::to_owned);
+        let feedback_interval = reader.duration(&FEEDBACK_INTERVAL);
+        let settling_time = reader.duration(&SETTLING_TIME);
+        let groups = Groups::read(reader);
+        let uri = uri?;
+        Some(Settings {
+            database: database
+                .or_else(|| uri.default_database.clone())
+                .unwrap_or_else(|| DEFAULT_DATABASE.to_owned()),
+            uri,
+            read_preference: read_preference?,
+            tenant,
+            feedback_interval: feedback_interval?,
+            settling_time: settling_time?,
+            groups: groups?,
+        })
+    }
+}
+
+/// The read preference of that name; `Some(None)` for no name.
+fn read_preference(name: &str) -> Option<Option<ReadPreference>> {
+    let preference = match name.to_ascii_lowercase().as_str() {
+        "" => return Some(None),
+        "primary" => ReadPreference::Primary,
+        "primarypreferred" => ReadPreference::PrimaryPreferred { options: None },
+        "secondary" => ReadPreference::Secondary { options: None },
+        "secondarypreferred" => ReadPreference::SecondaryPreferred { options: None },
+        "nearest" => ReadPreference::Nearest { options: None },
+        _ => return None,
+    };
+    Some(Some(preference))
+}

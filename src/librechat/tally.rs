@@ -1,0 +1,216 @@
+//! What messages add up to.
+
+use std::ops::AddAssign;
+
+use rustc_hash::FxHashMap;
+
+use super::document::{Field, Malformed};
+use super::labels::Label;
+
+/// A number of tokens, exact to a millionth.
+///
+/// Token counts may have a fraction. Floating-point sums depend on the order of their terms, and a
+/// counter whose terms move from one sum into another would now and then fall by a rounding error,
+/// which Prometheus takes for a restart. Sums of integers do not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Tokens {
+    millionths: u128,
+}
+
+impl Tokens {
+    const UNIT: u128 = 1_000_000;
+
+    /// A finite number of tokens that is not negative.
+    pub fn from_f64(tokens: f64) -> Option<Tokens> {
+        let millionths = tokens * Self::UNIT as f64;
+        // A conversion to an integer saturates, so no number is too large.
+        (tokens.is_finite() && tokens >= 0.0)
+            .then_some(Tokens { millionths: millionths.round() as u128 })
+    }
+
+    /// The number as a metric has it.
+    pub fn as_f64(self) -> f64 {
+        let (whole, rest) = (self.millionths / Self::UNIT, self.millionths % Self::UNIT);
+        whole as f64 + rest as f64 / Self::UNIT as f64
+    }
+
+    /// The number without its fraction, at most `u64::MAX`.
+    pub fn whole(self) -> u64 {
+        u64::try_from(self.millionths / Self::UNIT).unwrap_or(u64::MAX)
+    }
+}
+
+impl From<u64> for Tokens {
+    fn from(tokens: u64) -> Tokens {
+        Tokens { millionths: u128::from(tokens) * Self::UNIT }
+    }
+}
+
+impl AddAssign for Tokens {
+    fn add_assign(&mut self, other: Tokens) {
+        self.millionths = self.millionths.saturating_add(other.millionths);
+    }
+}
+
+/// What one message adds to the sums.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contribution {
+    /// Whether a person wrote it.
+    pub by_user: bool,
+    /// Whether it says that something failed.
+    pub error: bool,
+    /// Its tokens.
+    pub tokens: Tokens,
+    /// Its own model, which a user message rarely has.
+    pub model: Label,
+    /// Its endpoint.
+    pub endpoint: Label,
+    /// Its tool calls: the tool, and whether the call failed.
+    pub tool_calls: Box<[(Label, bool)]>,
+    /// Its fields that could not be used.
+    pub malformed: Malformed,
+}
+
+/// The sums over some messages: the history, the last five minutes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Tally {
+    /// Messages.
+    pub messages: u64,
+    /// Messages with an error.
+    pub errors: u64,
+    /// Tokens of user messages.
+    pub input_tokens: Tokens,
+    /// Tokens of replies.
+    pub output_tokens: Tokens,
+    /// The sums by model.
+    pub models: FxHashMap<Label, ModelTally>,
+    /// Messages with a tool call.
+    pub messages_with_tools: u64,
+    /// Tool calls by tool.
+    pub tools: FxHashMap<Label, ToolTally>,
+    /// Tool calls by model and tool.
+    pub tools_of_models: FxHashMap<(Label, Label), u64>,
+    /// Tool calls by endpoint and tool.
+    pub tools_of_endpoints: FxHashMap<(Label, Label), u64>,
+    /// How often each field could not be used, by the field's number.
+    pub malformed: [u64; Field::COUNT],
+}
+
+/// The sums of one model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ModelTally {
+    /// Replies of the model.
+    pub replies: u64,
+    /// Messages with an error.
+    pub errors: u64,
+    /// User messages that the model answered.
+    pub questions: u64,
+    /// Tokens of these user messages.
+    pub input_tokens: Tokens,
+    /// Tokens of the replies.
+    pub output_tokens: Tokens,
+}
+
+/// The sums of one tool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ToolTally {
+    /// Calls.
+    pub calls: u64,
+    /// Calls that failed.
+    pub errors: u64,
+}
+
+impl Tally {
+    /// Adds a message. `answered_by` is the model of the first reply to a user message; without it, the
+    /// message is in no sum by the model that answered.
+    pub fn add(&mut self, message: &Contribution, answered_by: Option<Label>) {
+        self.messages += 1;
+        if message.error {
+            self.errors += 1;
+            self.models.entry(message.model).or_default().errors += 1;
+        }
+        if message.by_user {
+            self.input_tokens += message.tokens;
+            if let Some(model) = answered_by {
+                let model = self.models.entry(model).or_default();
+                model.questions += 1;
+                model.input_tokens += message.tokens;
+            }
+        } else {
+            self.output_tokens += message.tokens;
+            let model = self.models.entry(message.model).or_default();
+            model.replies += 1;
+            model.output_tokens += message.tokens;
+        }
+        self.add_tool_calls(message);
+        for field in message.malformed.fields() {
+            self.malformed[field as usize] += 1;
+        }
+    }
+
+    /// Adds only the tool calls of a message.
+    pub fn add_tool_calls(&mut self, message: &Contribution) {
+        if message.tool_calls.is_empty() {
+            return;
+        }
+        self.messages_with_tools += 1;
+        for (tool, failed) in &message.tool_calls {
+            let calls = self.tools.entry(*tool).or_default();
+            calls.calls += 1;
+            calls.errors += u64::from(*failed);
+            *self.tools_of_models.entry((message.model, *tool)).or_default() += 1;
+            *self.tools_of_endpoints.entry((message.endpoint, *tool)).or_default() += 1;
+        }
+    }
+
+    /// All tool calls together.
+    pub fn tool_calls(&self) -> ToolTally {
+        let mut all = ToolTally::default();
+        for tool in self.tools.values() {
+            all += *tool;
+        }
+        all
+    }
+}
+
+impl AddAssign for ModelTally {
+    fn add_assign(&mut self, other: ModelTally) {
+        self.replies += other.replies;
+        self.errors += other.errors;
+        self.questions += other.questions;
+        self.input_tokens += other.input_tokens;
+        self.output_tokens += other.output_tokens;
+    }
+}
+
+impl AddAssign for ToolTally {
+    fn add_assign(&mut self, other: ToolTally) {
+        self.calls += other.calls;
+        self.errors += other.errors;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_of_fractions_do_not_depend_on_the_order() {
+        let terms = [0.1, 0.2, 0.3, 1e9].map(|t| Tokens::from_f64(t).expect("finite"));
+        let sum = |terms: &mut dyn Iterator<Item = &Tokens>| {
+            let mut sum = Tokens::default();
+            terms.for_each(|term| sum += *term);
+            sum
+        };
+        assert_eq!(sum(&mut terms.iter()), sum(&mut terms.iter().rev()));
+        assert_eq!(sum(&mut terms.iter()).as_f64(), 1_000_000_000.6);
+    }
+
+    #[test]
+    fn huge_counts_saturate() {
+        let mut tokens = Tokens::from_f64(1e300).expect("finite");
+        let before = tokens;
+        tokens += Tokens::from(u64::MAX);
+        assert!(tokens >= before);
+    }
+}

@@ -1,0 +1,64 @@
+//! The last five minutes.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use roaring::RoaringBitmap;
+
+use super::entry::Entry;
+use super::tally::Tally;
+
+/// How far a window reaches back, and forward where clocks differ.
+pub const WINDOW: Duration = Duration::from_secs(300);
+
+/// Whether a time lies in the five minutes of `now`.
+pub fn contains(now: DateTime<Utc>, time: DateTime<Utc>) -> bool {
+    (now - WINDOW..=now + WINDOW).contains(&time)
+}
+
+/// What happened in the last five minutes.
+#[derive(Debug)]
+pub struct Windows {
+    now: DateTime<Utc>,
+    /// The sums over the messages created.
+    pub created: Tally,
+    /// The people who created them or were answered.
+    pub users: RoaringBitmap,
+    /// Their conversations.
+    pub conversations: HashSet<Box<str>>,
+    /// The tool calls of the young messages updated.
+    pub updated: Tally,
+    /// Their people.
+    pub tool_users: RoaringBitmap,
+}
+
+impl Windows {
+    /// The windows that end at `now`, empty.
+    pub fn new(now: DateTime<Utc>) -> Windows {
+        Windows {
+            now,
+            created: Tally::default(),
+            users: RoaringBitmap::new(),
+            conversations: HashSet::new(),
+            updated: Tally::default(),
+            tool_users: RoaringBitmap::new(),
+        }
+    }
+
+    /// Adds a message to the windows in which it lies; `young` says that it has not settled.
+    pub fn add(&mut self, entry: &Entry, young: bool) {
+        if entry.created_at.is_some_and(|time| contains(self.now, time)) {
+            self.created.add(&entry.contribution, entry.answer.map(|answer| answer.model));
+            self.users.extend(entry.user);
+            if let Some(conversation) = &entry.conversation {
+                self.conversations.insert(conversation.clone());
+            }
+        }
+        let with_tools = young && !entry.contribution.tool_calls.is_empty();
+        if with_tools && entry.updated_at.is_some_and(|time| contains(self.now, time)) {
+            self.updated.add_tool_calls(&entry.contribution);
+            self.tool_users.extend(entry.user);
+        }
+    }
+}

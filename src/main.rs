@@ -1,0 +1,51 @@
+//! `usage-exporter` serves metrics; `usage-exporter --once` prints them.
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use usage_exporter::config::Config;
+use usage_exporter::{print_once, serve, telemetry};
+
+/// The exit code when a setting is wrong.
+const WRONG_SETTINGS: u8 = 2;
+
+fn main() -> ExitCode {
+    let config = match Config::from_environment() {
+        Ok(config) => config,
+        Err(problems) => {
+            eprintln!("usage-exporter: {problems}");
+            return ExitCode::from(WRONG_SETTINGS);
+        }
+    };
+    telemetry::start(config.level, &config.format);
+    match run(&config) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[tokio::main]
+async fn run(config: &Config) -> anyhow::Result<bool> {
+    if config.once {
+        return print_once(config, &mut std::io::stdout()).await;
+    }
+    let listener = TcpListener::bind((config.host, config.port))
+        .await
+        .with_context(|| format!("cannot listen on {}:{}", config.host, config.port))?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let shutdown = async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    };
+    serve(config, listener, shutdown).await?;
+    Ok(true)
+}

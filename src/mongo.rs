@@ -1,0 +1,143 @@
+//! The connection to a MongoDB, and what its errors mean.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use mongodb::bson::{RawDocumentBuf, doc};
+use mongodb::error::{Error, ErrorKind};
+use mongodb::options::{ClientOptions, ConnectionString, ReadPreference, SelectionCriteria};
+use mongodb::{Client, Database};
+use tokio::sync::OnceCell;
+
+use crate::collector::{Failure, Reason};
+
+/// MongoDB's error codes that need another treatment than the rest.
+mod code {
+    pub const NAMESPACE_NOT_FOUND: i32 = 26;
+    pub const UNAUTHORIZED: i32 = 13;
+    pub const AUTHENTICATION_FAILED: i32 = 18;
+    pub const MAX_TIME_MS_EXPIRED: i32 = 50;
+    pub const COMMAND_NOT_FOUND: i32 = 59;
+}
+
+/// How long to look for a server before a refresh fails, where the URI does not say.
+const SERVER_SELECTION_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// One database on a MongoDB, connected to when it is first needed.
+///
+/// The process starts and serves its page whether or not the server can be reached, and looking up a
+/// `mongodb+srv` name is tried again with every refresh until it works.
+pub struct Mongo {
+    uri: ConnectionString,
+    database_name: String,
+    read_preference: Option<ReadPreference>,
+    database: OnceCell<Database>,
+}
+
+impl Mongo {
+    /// The database `database_name` on the server of `uri`; `read_preference` overrides the URI's.
+    pub fn new(
+        uri: ConnectionString,
+        database_name: String,
+        read_preference: Option<ReadPreference>,
+    ) -> Mongo {
+        Mongo { uri, database_name, read_preference, database: OnceCell::new() }
+    }
+
+    /// The name of the database.
+    pub fn database_name(&self) -> &str {
+        &self.database_name
+    }
+
+    /// The database.
+    ///
+    /// # Errors
+    ///
+    /// If the name of a `mongodb+srv` URI cannot be looked up. That the server answers is only known
+    /// after a query.
+    pub async fn database(&self) -> Result<&Database, Failure> {
+        self.database.get_or_try_init(|| self.connect()).await.map_err(failure)
+    }
+
+    async fn connect(&self) -> Result<Database, Error> {
+        let mut options = ClientOptions::parse(self.uri.clone()).await?;
+        options.app_name.get_or_insert_with(|| "usage-exporter".to_owned());
+        options.server_selection_timeout.get_or_insert(SERVER_SELECTION_TIMEOUT);
+        if let Some(read_preference) = &self.read_preference {
+            options.selection_criteria =
+                Some(SelectionCriteria::ReadPreference(read_preference.clone()));
+        }
+        Ok(Client::with_options(options)?.database(&self.database_name))
+    }
+
+    /// The time of day on the server that answers, or `None` where it does not tell.
+    ///
+    /// # Errors
+    ///
+    /// If the server does not answer or refuses.
+    pub async fn server_time(&self) -> Result<Option<DateTime<Utc>>, Failure> {
+        let database = self.database().await?;
+        let mut command = database.run_command(doc! { "hello": 1 });
+        if let Some(criteria) = database.selection_criteria() {
+            command = command.selection_criteria(criteria.clone());
+        }
+        match command.await {
+            Ok(answer) => {
+                let time = answer.get_datetime("localTime").ok();
+                Ok(time.and_then(|time| DateTime::from_timestamp_millis(time.timestamp_millis())))
+            }
+            Err(error) if command_code(&error) == Some(code::COMMAND_NOT_FOUND) => Ok(None),
+            Err(error) => Err(failure(error)),
+        }
+    }
+
+    /// A collection of the database whose documents are read as they come over the wire.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Mongo::database`].
+    pub async fn collection(
+        &self,
+        name: &str,
+    ) -> Result<mongodb::Collection<RawDocumentBuf>, Failure> {
+        Ok(self.database().await?.collection(name))
+    }
+}
+
+/// What an error of the driver means to a collector.
+pub fn failure(error: Error) -> Failure {
+    let (reason, answered, advice) = match error.kind.as_ref() {
+        ErrorKind::Authentication { .. } => {
+            (Reason::Authorization, true, "check the user, password and authSource of the URI")
+        }
+        ErrorKind::Command(command) => match command.code {
+            code::UNAUTHORIZED | code::AUTHENTICATION_FAILED => {
+                (Reason::Authorization, true, "the user needs the role `read` on the database")
+            }
+            code::MAX_TIME_MS_EXPIRED => {
+                (Reason::Timeout, true, "the database is slow; raise the interval or find out why")
+            }
+            _ => (Reason::Query, true, "the database refuses the query"),
+        },
+        ErrorKind::Io(_)
+        | ErrorKind::ServerSelection { .. }
+        | ErrorKind::ConnectionPoolCleared { .. }
+        | ErrorKind::DnsResolve { .. } => {
+            (Reason::Connection, false, "check the URI, the network and that MongoDB runs")
+        }
+        _ => (Reason::Query, true, "the answer of the database cannot be used"),
+    };
+    Failure { reason, answered, message: format!("{}: {advice}", error.kind) }
+}
+
+/// Whether an error says that a collection does not exist.
+pub fn is_namespace_not_found(error: &Error) -> bool {
+    command_code(error) == Some(code::NAMESPACE_NOT_FOUND)
+}
+
+fn command_code(error: &Error) -> Option<i32> {
+    match error.kind.as_ref() {
+        ErrorKind::Command(command) => Some(command.code),
+        _ => None,
+    }
+}

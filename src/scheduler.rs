@@ -1,0 +1,235 @@
+//! Asks every collector on its own interval, never twice at once, each within its deadline.
+//!
+//! Collectors run side by side: a slow one holds up nobody. After a failure a collector is asked
+//! again with growing pauses, and its last answer is shown until it is too old.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use chrono::Utc;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared, join_all};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tracing::{info, warn};
+
+use crate::collector::{Answer, Collector, Failure, Next, Reason, Refresh, Schedule};
+use crate::exposition::{ExporterMetrics, Families, Snapshot};
+
+/// After how many missed refreshes an answer is too old to be shown as current.
+const STALE_AFTER_INTERVALS: u32 = 5;
+
+/// How long a scrape waits for the refresh that it asked for before it gets what is known. Prometheus
+/// gives up after ten seconds unless told otherwise.
+const SCRAPE_WAIT: Duration = Duration::from_secs(8);
+
+/// The running collectors. Dropping it stops them.
+pub struct Scheduler {
+    asked_on_scrape: Vec<mpsc::Sender<oneshot::Sender<()>>>,
+    current_refresh: Mutex<Option<Shared<BoxFuture<'static, ()>>>>,
+    _tasks: JoinSet<()>,
+}
+
+impl Scheduler {
+    /// Starts a first refresh of every collector at once and goes on by their schedules.
+    pub fn start(
+        collectors: Vec<Box<dyn Collector>>,
+        snapshot: &Arc<Snapshot>,
+        exporter: &Arc<ExporterMetrics>,
+    ) -> Scheduler {
+        let mut tasks = JoinSet::new();
+        let mut asked_on_scrape = Vec::new();
+        for collector in collectors {
+            let runner = Runner::new(collector, snapshot, exporter);
+            let (sender, requests) = mpsc::channel(1);
+            if runner.schedule.on_scrape {
+                asked_on_scrape.push(sender);
+            }
+            tasks.spawn(runner.run(requests));
+        }
+        Scheduler { asked_on_scrape, current_refresh: Mutex::default(), _tasks: tasks }
+    }
+
+    /// Refreshes what a scrape shows and waits for it; callers at the same time share one refresh.
+    /// Collectors that pause after a failure are not waited for.
+    pub async fn refresh(&self) {
+        let refresh = {
+            let mut current = self.current_refresh.lock().unwrap_or_else(PoisonError::into_inner);
+            match current.as_ref().filter(|refresh| refresh.peek().is_none()) {
+                Some(refresh) => refresh.clone(),
+                None => current.insert(self.ask_all().boxed().shared()).clone(),
+            }
+        };
+        // Time is up: the page shows what is known, and the refresh goes on in its task.
+        let _ = tokio::time::timeout(SCRAPE_WAIT, refresh).await;
+    }
+
+    fn ask_all(&self) -> impl Future<Output = ()> + Send + use<> {
+        let asked = self.asked_on_scrape.clone().into_iter().map(|collector| async move {
+            let (done, finished) = oneshot::channel();
+            if collector.send(done).await.is_ok() {
+                // An error means that the collector would not refresh now.
+                let _ = finished.await;
+            }
+        });
+        join_all(asked).map(|_| ())
+    }
+}
+
+/// Refreshes every collector until its answer is complete, one after the other, and returns the
+/// failures.
+pub async fn refresh_once(
+    collectors: Vec<Box<dyn Collector>>,
+    snapshot: &Arc<Snapshot>,
+    exporter: &Arc<ExporterMetrics>,
+) -> Vec<Failure> {
+    let mut failures = Vec::new();
+    for collector in collectors {
+        let mut runner = Runner::new(collector, snapshot, exporter);
+        loop {
+            match runner.refresh().await {
+                Ok(Next::Continue) => {}
+                Ok(Next::Interval | Next::Never) => break,
+                Err(failure) => {
+                    failures.push(failure);
+                    break;
+                }
+            }
+        }
+    }
+    failures
+}
+
+/// One collector and what is needed to ask it.
+struct Runner {
+    collector: Box<dyn Collector>,
+    schedule: Schedule,
+    snapshot: Arc<Snapshot>,
+    exporter: Arc<ExporterMetrics>,
+    failing: Option<ExponentialBackoff>,
+    pause: Duration,
+}
+
+impl Runner {
+    fn new(
+        collector: Box<dyn Collector>,
+        snapshot: &Arc<Snapshot>,
+        exporter: &Arc<ExporterMetrics>,
+    ) -> Runner {
+        Runner {
+            schedule: collector.schedule(),
+            collector,
+            snapshot: Arc::clone(snapshot),
+            exporter: Arc::clone(exporter),
+            failing: None,
+            pause: Duration::ZERO,
+        }
+    }
+
+    async fn run(mut self, mut requests: mpsc::Receiver<oneshot::Sender<()>>) {
+        let mut waiting: Option<oneshot::Sender<()>> = None;
+        loop {
+            let next = self.refresh().await;
+            if let Some(done) = waiting.take() {
+                // Whoever asked may have gone away meanwhile.
+                let _ = done.send(());
+            }
+            if next == Ok(Next::Never) {
+                return;
+            }
+            let due = tokio::time::Instant::now() + self.pause;
+            loop {
+                tokio::select! {
+                    () = tokio::time::sleep_until(due) => break,
+                    () = self.schedule.wake.notified() => break,
+                    Some(done) = requests.recv() => {
+                        if self.failing.is_none() {
+                            waiting = Some(done);
+                            break;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Asks once, publishes the answer and decides on the pause until the next time.
+    async fn refresh(&mut self) -> Result<Next, Failure> {
+        let name = self.collector.name();
+        let refresh = Refresh::new(self.schedule.deadline, self.exporter.documents_read(name));
+        let began = Instant::now();
+        let result = tokio::time::timeout(self.schedule.deadline, self.collector.refresh(&refresh))
+            .await
+            .unwrap_or_else(|_| Err(self.too_slow()));
+        let took = began.elapsed();
+        self.exporter.refreshed(name, took, seconds_since_1970(), result.as_ref().err());
+        match result {
+            Ok(answer) => Ok(self.worked(answer, took)),
+            Err(failure) => {
+                self.failed(&failure);
+                Err(failure)
+            }
+        }
+    }
+
+    fn worked(&mut self, answer: Answer, took: Duration) -> Next {
+        let Answer { families, next } = answer;
+        if self.failing.take().is_some() {
+            info!(collector = self.collector.name(), "works again");
+        }
+        self.pause = match next {
+            Next::Continue => Duration::ZERO,
+            Next::Interval | Next::Never => self.schedule.pause(took),
+        };
+        self.publish(families, next);
+        next
+    }
+
+    fn publish(&self, families: Families, next: Next) {
+        let stale_at = match next {
+            Next::Never => None,
+            Next::Continue | Next::Interval => {
+                let lifetime = self.pause.max(self.schedule.interval) * STALE_AFTER_INTERVALS;
+                Some(Instant::now() + lifetime + self.schedule.deadline)
+            }
+        };
+        self.snapshot.publish(self.collector.name(), families, next != Next::Continue, stale_at);
+    }
+
+    fn failed(&mut self, failure: &Failure) {
+        let pauses = self.failing.get_or_insert_with(growing_pauses);
+        self.pause = pauses.next().unwrap_or(LONGEST_PAUSE);
+        self.snapshot.changed();
+        warn!(
+            collector = self.collector.name(),
+            reason = failure.reason.as_str(),
+            again_in = %humantime::format_duration(Duration::from_secs(self.pause.as_secs().max(1))),
+            "refresh failed: {failure}"
+        );
+    }
+
+    fn too_slow(&self) -> Failure {
+        let limit = humantime::format_duration(self.schedule.deadline);
+        Failure {
+            reason: Reason::Timeout,
+            answered: false,
+            message: format!("no answer from the database within {limit}"),
+        }
+    }
+}
+
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+fn growing_pauses() -> ExponentialBackoff {
+    ExponentialBuilder::default()
+        .with_min_delay(Duration::from_secs(1))
+        .with_max_delay(LONGEST_PAUSE)
+        .without_max_times()
+        .with_jitter()
+        .build()
+}
+
+fn seconds_since_1970() -> f64 {
+    Utc::now().timestamp_millis() as f64 / 1000.0
+}
