@@ -1,0 +1,364 @@
+//! The exporter against the oracle on random histories: chats, corrections, feedback and imports
+//! between refreshes, over minutes, days and changes of the clocks.
+
+use chrono::{DateTime, TimeDelta, TimeZone, Utc};
+use chrono_tz::Tz;
+use mongodb::Database;
+use mongodb::bson::oid::ObjectId;
+use mongodb::bson::{Bson, Document, doc};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+
+use crate::exporter::{Exporter, SETTLING_TIME};
+use crate::mongod::Mongod;
+
+const HISTORIES: u32 = 256;
+
+const MODELS: [&str; 4] = ["gpt-4o", "claude-3-7-sonnet-latest", "agent_ab12", ""];
+
+/// What happens between two refreshes, and how long it takes.
+#[derive(Debug, Clone)]
+struct Step {
+    seconds: i64,
+    events: Vec<Event>,
+}
+
+/// One thing that happens. Numbers choose among what there is.
+#[derive(Debug, Clone)]
+enum Event {
+    Ask { user: u8, tokens: i32 },
+    Reply { question: usize, model: usize, tokens: f64, kind: Kind },
+    /// A message that may still change gets another token count.
+    Correct { message: usize, tokens: i32 },
+    /// An unfinished reply ends.
+    Finish { message: usize, tokens: i32 },
+    Rate { message: usize, up: bool, tag: Option<u8> },
+    TakeBack { message: usize },
+    /// A chat from elsewhere, the reply before the question or after it.
+    Import { user: u8, days_ago: Option<i64>, reply_first: bool },
+    /// A message with a field of an unexpected type.
+    Odd { field: usize, value: usize },
+    /// A conversation, a user and a file.
+    Others,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Kind {
+    Whole,
+    Unfinished,
+    Failed,
+    FailedInContent,
+    WithTools,
+}
+
+const ODD_FIELDS: [&str; 15] = [
+    "messageId",
+    "conversationId",
+    "parentMessageId",
+    "user",
+    "model",
+    "endpoint",
+    "sender",
+    "isCreatedByUser",
+    "tokenCount",
+    "error",
+    "unfinished",
+    "createdAt",
+    "updatedAt",
+    "feedback",
+    "content",
+];
+
+fn odd_values() -> [Bson; 7] {
+    [
+        Bson::Int32(-3),
+        Bson::Double(f64::NAN),
+        Bson::String("User".to_owned()),
+        Bson::Boolean(true),
+        Bson::Array(vec![Bson::Int32(1)]),
+        Bson::Document(doc! { "a": 1 }),
+        Bson::ObjectId(ObjectId::from_bytes([7; 12])),
+    ]
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let kind = prop_oneof![
+        4 => Just(Kind::Whole),
+        2 => Just(Kind::Unfinished),
+        1 => Just(Kind::Failed),
+        1 => Just(Kind::FailedInContent),
+        2 => Just(Kind::WithTools),
+    ];
+    let message = any::<usize>();
+    prop_oneof![
+        6 => (0..6u8, 0..500).prop_map(|(user, tokens)| Event::Ask { user, tokens }),
+        6 => (message, 0..4usize, 0..1000, kind).prop_map(|(question, model, tokens, kind)| {
+            Event::Reply { question, model, tokens: f64::from(tokens) / 4.0, kind }
+        }),
+        3 => (message, 0..500).prop_map(|(message, tokens)| Event::Correct { message, tokens }),
+        3 => (message, 0..500).prop_map(|(message, tokens)| Event::Finish { message, tokens }),
+        3 => (message, any::<bool>(), proptest::option::of(0..3u8))
+            .prop_map(|(message, up, tag)| Event::Rate { message, up, tag }),
+        1 => message.prop_map(|message| Event::TakeBack { message }),
+        1 => (0..6u8, proptest::option::of(0..500i64), any::<bool>()).prop_map(
+            |(user, days_ago, reply_first)| Event::Import { user, days_ago, reply_first }
+        ),
+        1 => (0..ODD_FIELDS.len(), 0..7usize).prop_map(|(field, value)| Event::Odd { field, value }),
+        1 => Just(Event::Others),
+    ]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let seconds = prop_oneof![0..120i64, 0..1200i64, 0..7_200i64, 0..100_000i64];
+    (seconds, vec(event(), 0..8)).prop_map(|(seconds, events)| Step { seconds, events })
+}
+
+fn history() -> impl Strategy<Value = (i64, usize, Vec<Step>)> {
+    // Anywhere in March 2026, in which the clocks change on the 8th in New York and on the 29th in
+    // Berlin.
+    (0..31 * 86_400i64, 0..3usize, vec(step(), 2..8))
+}
+
+/// The database and what the test must remember of it.
+struct World {
+    database: Database,
+    now: DateTime<Utc>,
+    refreshed: DateTime<Utc>,
+    minted: u64,
+    messages: Vec<Document>,
+}
+
+impl World {
+    fn mint(&mut self) -> ObjectId {
+        self.minted += 1;
+        let mut bytes = [0; 12];
+        let seconds = u32::try_from(self.now.timestamp()).expect("a time");
+        bytes[..4].copy_from_slice(&seconds.to_be_bytes());
+        bytes[4..].copy_from_slice(&self.minted.to_be_bytes());
+        ObjectId::from_bytes(bytes)
+    }
+
+    fn message(&mut self, user: u8, fields: Document) -> Document {
+        let id = self.mint();
+        let now = mongodb::bson::DateTime::from_millis(self.now.timestamp_millis());
+        let mut message = doc! {
+            "_id": id,
+            "messageId": format!("m{}", self.minted),
+            "conversationId": format!("c{user}"),
+            "user": format!("u{user}"),
+            "endpoint": if user % 2 == 0 { Bson::from("openAI") } else { Bson::Null },
+            "unfinished": false,
+            "error": false,
+            "createdAt": now,
+            "updatedAt": now,
+        };
+        message.extend(fields);
+        message
+    }
+
+    async fn insert(&mut self, message: Document) {
+        self.database.collection::<Document>("messages").insert_one(&message).await.expect("an insert");
+        self.messages.push(message);
+    }
+
+    async fn update(&mut self, index: usize, mut fields: Document) {
+        let now = mongodb::bson::DateTime::from_millis(self.now.timestamp_millis());
+        fields.insert("updatedAt", now);
+        let id = self.messages[index].get_object_id("_id").expect("an _id");
+        let update = doc! { "$set": fields.clone() };
+        let messages = self.database.collection::<Document>("messages");
+        messages.update_one(doc! { "_id": id }, update).await.expect("an update");
+        self.messages[index].extend(fields);
+    }
+
+    /// Whether the exporter must still see a change of the message: it was inserted within the settling
+    /// time before the last refresh or after it, or it is open.
+    fn may_change(&self, index: usize) -> bool {
+        let message = &self.messages[index];
+        let id = message.get_object_id("_id").expect("an _id");
+        let seconds = id.timestamp().timestamp_millis() / 1000;
+        let age = self.refreshed.timestamp() - seconds;
+        let by_user = message.get_bool("isCreatedByUser").ok() == Some(true);
+        let message_id = message.get_str("messageId").ok();
+        let answered = self.messages.iter().any(|m| m.get_str("parentMessageId").ok() == message_id);
+        let open =
+            if by_user { !answered } else { message.get_bool("unfinished").ok() == Some(true) };
+        age <= SETTLING_TIME.num_seconds() || (open && age < 86_400)
+    }
+
+    /// A message that is wanted and not odd: odd fields stay as they are.
+    fn pick(&self, number: usize, wanted: impl Fn(&Document) -> bool) -> Option<usize> {
+        let wanted = |m: &Document| !m.contains_key("odd") && wanted(m);
+        let candidates: Vec<usize> =
+            (0..self.messages.len()).filter(|index| wanted(&self.messages[*index])).collect();
+        (!candidates.is_empty()).then(|| candidates[number % candidates.len()])
+    }
+
+    async fn happen(&mut self, event: Event) {
+        match event {
+            Event::Ask { user, tokens } => {
+                let fields = doc! {
+                    "isCreatedByUser": true, "sender": "User", "tokenCount": tokens, "model": null,
+                };
+                let message = self.message(user, fields);
+                self.insert(message).await;
+            }
+            Event::Reply { question, model, tokens, kind } => {
+                let asked = |m: &Document| m.get_bool("isCreatedByUser").ok() == Some(true);
+                let Some(question) = self.pick(question, asked) else { return };
+                let message = self.reply(question, MODELS[model], tokens, kind);
+                self.insert(message).await;
+            }
+            Event::Correct { message, tokens } => {
+                let Some(index) = self.pick(message, |_| true) else { return };
+                if self.may_change(index) {
+                    self.update(index, doc! { "tokenCount": tokens }).await;
+                }
+            }
+            Event::Finish { message, tokens } => {
+                let unfinished = |m: &Document| m.get_bool("unfinished").ok() == Some(true);
+                let Some(index) = self.pick(message, unfinished) else { return };
+                if self.may_change(index) {
+                    self.update(index, doc! { "unfinished": false, "tokenCount": tokens }).await;
+                }
+            }
+            Event::Rate { message, up, tag } => {
+                let Some(index) = self.pick(message, |_| true) else { return };
+                let rating = if up { "thumbsUp" } else { "thumbsDown" };
+                let tag = match tag {
+                    None => Bson::Null,
+                    Some(0) => Bson::Document(doc! { "key": "bad_style" }),
+                    Some(tag) => Bson::String(format!("tag{tag}")),
+                };
+                self.update(index, doc! { "feedback": { "rating": rating, "tag": tag } }).await;
+            }
+            Event::TakeBack { message } => {
+                let Some(index) = self.pick(message, |_| true) else { return };
+                self.update(index, doc! { "feedback": null }).await;
+            }
+            Event::Import { user, days_ago, reply_first } => self.import(user, days_ago, reply_first).await,
+            Event::Odd { field, value } => {
+                let field = ODD_FIELDS[field];
+                let [value] = [odd_values()[value].clone()];
+                let fields = doc! { "isCreatedByUser": false, "sender": "AI", "tokenCount": 5, "odd": true, field: value };
+                let message = self.message(1, fields);
+                self.insert(message).await;
+            }
+            Event::Others => {
+                for name in ["conversations", "users", "files"] {
+                    let document = doc! { "_id": self.mint() };
+                    let collection = self.database.collection::<Document>(name);
+                    collection.insert_one(document).await.expect("an insert");
+                }
+            }
+        }
+    }
+
+    fn reply(&mut self, question: usize, model: &str, tokens: f64, kind: Kind) -> Document {
+        let parent = self.messages[question].get_str("messageId").expect("an id").to_owned();
+        let user = self.messages[question].get_str("user").expect("a user")[1..].parse().expect("a number");
+        let mut fields = doc! {
+            "isCreatedByUser": false, "sender": "AI", "parentMessageId": parent, "model": model,
+            "tokenCount": tokens, "unfinished": kind == Kind::Unfinished, "error": kind == Kind::Failed,
+        };
+        match kind {
+            Kind::FailedInContent => {
+                fields.insert("content", vec![Bson::from(doc! { "type": "error", "error": "no" })]);
+            }
+            Kind::WithTools => {
+                let call = |name: &str, output: &str| {
+                    Bson::from(doc! {
+                        "type": "tool_call", "tool_call": { "name": name, "output": output },
+                    })
+                };
+                let content = vec![
+                    call("search", "fine"),
+                    call("search", "Error: 1\n Please fix your mistakes."),
+                    call("x_mcp_y", "ERROR PROCESSING TOOL"),
+                    Bson::from(doc! { "type": "tool_call" }),
+                ];
+                fields.insert("content", content);
+            }
+            Kind::Unfinished => {
+                fields.remove("tokenCount");
+            }
+            Kind::Whole | Kind::Failed => {}
+        }
+        self.message(user, fields)
+    }
+
+    async fn import(&mut self, user: u8, days_ago: Option<i64>, reply_first: bool) {
+        let fields = doc! {
+            "isCreatedByUser": true, "sender": "user", "model": "gpt-4", "tokenCount": 9,
+        };
+        let mut question = self.message(user, fields);
+        let fields = doc! {
+            "isCreatedByUser": false, "sender": "GPT-4", "model": "gpt-4",
+            "parentMessageId": question.get_str("messageId").expect("an id"),
+        };
+        let mut reply = self.message(user, fields);
+        for message in [&mut question, &mut reply] {
+            match days_ago {
+                None => {
+                    message.remove("createdAt");
+                    message.remove("updatedAt");
+                }
+                Some(days) => {
+                    let then = (self.now - TimeDelta::days(days)).timestamp_millis();
+                    message.insert("createdAt", mongodb::bson::DateTime::from_millis(then));
+                }
+            }
+        }
+        if reply_first {
+            let (of_question, of_reply) = (question["_id"].clone(), reply["_id"].clone());
+            question.insert("_id", of_reply);
+            reply.insert("_id", of_question);
+        }
+        self.insert(question).await;
+        self.insert(reply).await;
+    }
+}
+
+async fn play(database: &Database, start: i64, timezone: usize, steps: Vec<Step>) {
+    for name in ["messages", "conversations", "users", "files"] {
+        database.collection::<Document>(name).delete_many(doc! {}).await.expect("a deletion");
+    }
+    let march = Utc.with_ymd_and_hms(2026, 3, 1, 0, 0, 0).single().expect("a time");
+    let begin = march + TimeDelta::seconds(start);
+    let timezone = [Tz::UTC, Tz::Europe__Berlin, Tz::America__New_York][timezone];
+    let mut world = World {
+        database: database.clone(),
+        now: begin,
+        refreshed: begin,
+        minted: 0,
+        messages: Vec::new(),
+    };
+    let mut exporter = Exporter::new(database, timezone, begin);
+    for (number, step) in steps.into_iter().enumerate() {
+        let events = i64::try_from(step.events.len()).expect("a few") + 1;
+        for event in step.events {
+            world.now += TimeDelta::seconds(step.seconds / events);
+            world.happen(event).await;
+        }
+        world.now += TimeDelta::seconds(step.seconds / events);
+        exporter.set_now(world.now);
+        exporter.assert_equals_oracle(database, &format!("after step {number}")).await;
+        world.refreshed = world.now;
+    }
+}
+
+#[test]
+fn every_family_equals_the_oracle_on_random_histories() {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let database = runtime.block_on(Mongod::shared().database());
+    let config = Config { cases: HISTORIES, failure_persistence: None, ..Config::default() };
+    let result = TestRunner::new(config).run(&history(), |(start, timezone, steps)| {
+        // A failed comparison panics; proptest takes that for a failed case and shrinks it.
+        runtime.block_on(play(&database, start, timezone, steps));
+        Ok(())
+    });
+    if let Err(error) = result {
+        panic!("{error}");
+    }
+}

@@ -1,0 +1,392 @@
+//! Computes every family slowly and obviously: all documents, plain loops, straight from the
+//! definitions in docs/metrics.md.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Utc};
+use chrono_tz::Tz;
+use mongodb::bson::{Bson, Document, doc};
+use mongodb::{Cursor, Database};
+
+use crate::samples::{Samples, key};
+
+/// What the oracle must know besides the documents.
+pub struct Oracle {
+    pub now: DateTime<Utc>,
+    pub timezone: Tz,
+    pub settling_time: TimeDelta,
+}
+
+const WINDOW: TimeDelta = TimeDelta::seconds(300);
+
+impl Oracle {
+    /// All families of LibreChat's groups, and the malformed fields.
+    pub async fn compute(&self, database: &Database) -> Samples {
+        let messages = all(database, "messages").await;
+        let mut samples = Samples::new();
+        self.totals(&messages, &mut samples);
+        self.people(&messages, &mut samples);
+        self.models(&messages, &mut samples);
+        self.windows(&messages, &mut samples);
+        self.ratings(&messages, &mut samples);
+        self.tools(&messages, &mut samples);
+        self.malformed(&messages, &mut samples);
+        for (collection, family) in [
+            ("conversations", "librechat_conversations_total"),
+            ("users", "librechat_registered_users_total"),
+            ("files", "librechat_uploaded_files_total"),
+        ] {
+            samples.insert(family.to_owned(), all(database, collection).await.len() as f64);
+        }
+        for name in database.list_collection_names().await.expect("collections") {
+            let count = all(database, &name).await.len() as f64;
+            samples.insert(key("librechat_stored_documents", &[("collection", &name)]), count);
+        }
+        samples
+    }
+
+    fn totals(&self, messages: &[Document], samples: &mut Samples) {
+        let mut sums = [0.0; 4];
+        for message in messages {
+            sums[0] += 1.0;
+            if has_error(message) {
+                sums[1] += 1.0;
+            }
+            sums[if by_user(message) { 2 } else { 3 }] += tokens(message);
+        }
+        let names = [
+            "librechat_messages_total",
+            "librechat_error_messages_total",
+            "librechat_input_tokens_total",
+            "librechat_output_tokens_total",
+        ];
+        for (name, sum) in names.into_iter().zip(sums) {
+            samples.insert(name.to_owned(), sum);
+        }
+    }
+
+    fn people(&self, messages: &[Document], samples: &mut Samples) {
+        let today = self.day(self.now);
+        let monday = today - TimeDelta::days(i64::from(today.weekday().num_days_from_monday()));
+        let first = today.with_day(1).expect("every month has a first day");
+        for (name, since) in [
+            ("librechat_daily_unique_users", today),
+            ("librechat_weekly_unique_users", monday),
+            ("librechat_monthly_unique_users", first),
+        ] {
+            let mut users = BTreeSet::new();
+            for message in messages {
+                if created(message).is_some_and(|time| self.day(time) >= since) {
+                    users.extend(text(message, "user"));
+                }
+            }
+            samples.insert(name.to_owned(), users.len() as f64);
+        }
+        let recent = || messages.iter().filter(|m| self.in_window(created(m)));
+        for (name, field) in [
+            ("librechat_active_users", "user"),
+            ("librechat_active_conversations", "conversationId"),
+        ] {
+            let distinct: BTreeSet<_> = recent().filter_map(|m| text(m, field)).collect();
+            samples.insert(name.to_owned(), distinct.len() as f64);
+        }
+    }
+
+    fn models(&self, messages: &[Document], samples: &mut Samples) {
+        for message in messages {
+            let model = model(message);
+            if has_error(message) {
+                add(samples, "librechat_errors_per_model_total", &[("model", &model)], 1.0);
+            }
+            if by_user(message) {
+                if let Some(model) = self.answered_by(message, messages) {
+                    let labels = [("model", model.as_str())];
+                    let name = "librechat_input_tokens_per_model_total";
+                    add(samples, name, &labels, tokens(message));
+                }
+            } else {
+                let labels = [("model", model.as_str())];
+                add(samples, "librechat_messages_per_model_total", &labels, 1.0);
+                add(samples, "librechat_output_tokens_per_model_total", &labels, tokens(message));
+            }
+        }
+    }
+
+    fn windows(&self, messages: &[Document], samples: &mut Samples) {
+        for name in [
+            "librechat_messages_5m",
+            "librechat_error_messages_5m",
+            "librechat_input_tokens_5m",
+            "librechat_output_tokens_5m",
+        ] {
+            samples.insert(name.to_owned(), 0.0);
+        }
+        for message in messages.iter().filter(|m| self.in_window(created(m))) {
+            let model = model(message);
+            add(samples, "librechat_messages_5m", &[], 1.0);
+            if has_error(message) {
+                add(samples, "librechat_error_messages_5m", &[], 1.0);
+                add(samples, "librechat_errors_per_model_5m", &[("model", &model)], 1.0);
+            }
+            if by_user(message) {
+                add(samples, "librechat_input_tokens_5m", &[], tokens(message));
+                if let Some(model) = self.answered_by(message, messages) {
+                    let labels = [("model", model.as_str())];
+                    add(samples, "librechat_model_input_tokens_5m", &labels, tokens(message));
+                }
+            } else {
+                let labels = [("model", model.as_str())];
+                add(samples, "librechat_output_tokens_5m", &[], tokens(message));
+                add(samples, "librechat_messages_per_model_5m", &labels, 1.0);
+                add(samples, "librechat_model_output_tokens_5m", &labels, tokens(message));
+            }
+        }
+    }
+
+    fn ratings(&self, messages: &[Document], samples: &mut Samples) {
+        let mut per_model: BTreeMap<String, [f64; 2]> = BTreeMap::new();
+        let (mut thumbs, mut recent, mut rated) = ([0.0; 2], [0.0; 2], 0.0);
+        for message in messages {
+            let Ok(feedback) = message.get_document("feedback") else { continue };
+            rated += 1.0;
+            let tag = match feedback.get("tag") {
+                Some(Bson::Document(tag)) => text(tag, "key"),
+                _ => text(feedback, "tag"),
+            };
+            if let Some(tag) = &tag {
+                add(samples, "librechat_rating_counts_per_tag", &[("tag", tag)], 1.0);
+            }
+            let which = match text(feedback, "rating").as_deref() {
+                Some("thumbsUp") => 0,
+                Some("thumbsDown") => 1,
+                _ => continue,
+            };
+            thumbs[which] += 1.0;
+            if self.in_window(time(message, "updatedAt")) {
+                recent[which] += 1.0;
+            }
+            if let Some(model) = text(message, "model") {
+                per_model.entry(model.clone()).or_default()[which] += 1.0;
+                if let Some(tag) = &tag {
+                    let name =
+                        ["librechat_model_tag_thumbs_up", "librechat_model_tag_thumbs_down"][which];
+                    add(samples, name, &[("model", &model), ("tag", tag)], 1.0);
+                }
+            }
+        }
+        let ratio = |[up, down]: [f64; 2]| if up + down == 0.0 { 0.0 } else { up / (up + down) * 100.0 };
+        for (model, thumbs) in per_model {
+            let labels = [("model", model.as_str())];
+            add(samples, "librechat_thumbs_up_per_model", &labels, thumbs[0]);
+            add(samples, "librechat_thumbs_down_per_model", &labels, thumbs[1]);
+            add(samples, "librechat_rating_ratio_per_model", &labels, ratio(thumbs));
+        }
+        for (name, value) in [
+            ("librechat_thumbs_up_total", thumbs[0]),
+            ("librechat_thumbs_down_total", thumbs[1]),
+            ("librechat_rated_messages_total", rated),
+            ("librechat_overall_rating_ratio", ratio(thumbs)),
+            ("librechat_thumbs_up_5m", recent[0]),
+            ("librechat_thumbs_down_5m", recent[1]),
+        ] {
+            samples.insert(name.to_owned(), value);
+        }
+    }
+
+    fn tools(&self, messages: &[Document], samples: &mut Samples) {
+        for name in [
+            "librechat_tool_calls_total",
+            "librechat_tool_call_errors_total",
+            "librechat_messages_with_tools_total",
+            "librechat_tool_calls_5m",
+            "librechat_tool_call_errors_5m",
+        ] {
+            samples.insert(name.to_owned(), 0.0);
+        }
+        let mut per_tool: BTreeMap<String, [f64; 2]> = BTreeMap::new();
+        let mut recent_users = BTreeSet::new();
+        for message in messages {
+            let calls = tool_calls(message);
+            let young = minted(message) >= self.now.timestamp() - self.settling_time.num_seconds();
+            let recent = young && self.in_window(time(message, "updatedAt"));
+            if !calls.is_empty() {
+                add(samples, "librechat_messages_with_tools_total", &[], 1.0);
+                if recent {
+                    recent_users.extend(text(message, "user"));
+                }
+            }
+            let model = model(message);
+            let endpoint = text(message, "endpoint").unwrap_or("unknown".to_owned());
+            for (tool, failed) in calls {
+                let failed = f64::from(u8::from(failed));
+                let sums = per_tool.entry(tool.clone()).or_default();
+                sums[0] += 1.0;
+                sums[1] += failed;
+                let of_tool = ("tool_name", tool.as_str());
+                add(samples, "librechat_tool_calls_total", &[], 1.0);
+                add(samples, "librechat_tool_call_errors_total", &[], failed);
+                add(samples, "librechat_tool_calls_per_model", &[("model", &model), of_tool], 1.0);
+                let labels = [("api_endpoint", endpoint.as_str()), of_tool];
+                add(samples, "librechat_tool_calls_per_endpoint", &labels, 1.0);
+                if recent {
+                    add(samples, "librechat_tool_calls_5m", &[], 1.0);
+                    add(samples, "librechat_tool_call_errors_5m", &[], failed);
+                    add(samples, "librechat_tool_calls_per_tool_5m", &[of_tool], 1.0);
+                }
+            }
+        }
+        samples.insert("librechat_active_tool_users".to_owned(), recent_users.len() as f64);
+        for (tool, [calls, errors]) in per_tool {
+            let labels = [("tool_name", tool.as_str())];
+            add(samples, "librechat_tool_calls_per_tool", &labels, calls);
+            if errors > 0.0 {
+                add(samples, "librechat_tool_call_errors_per_tool_total", &labels, errors);
+            }
+            let rate = (calls - errors) / calls * 100.0;
+            add(samples, "librechat_tool_success_rate_per_tool", &labels, rate);
+        }
+    }
+
+    fn malformed(&self, messages: &[Document], samples: &mut Samples) {
+        for message in messages {
+            for (field, good) in [
+                ("messageId", is_string as fn(&Bson) -> bool),
+                ("conversationId", is_string),
+                ("parentMessageId", is_string),
+                ("user", is_string),
+                ("model", is_string),
+                ("endpoint", is_string),
+                ("sender", is_string),
+                ("isCreatedByUser", is_boolean),
+                ("error", is_boolean),
+                ("unfinished", is_boolean),
+                ("createdAt", is_date),
+                ("updatedAt", is_date),
+                ("tokenCount", |value| token_count(value).is_some()),
+                // MongoDB leaves out of a projection on parts what is neither array nor document.
+                ("content", |value| value.as_document().is_none()),
+                ("feedback", |value| value.as_document().is_some()),
+            ] {
+                let value = message.get(field).unwrap_or(&Bson::Null);
+                if *value != Bson::Null && !good(value) {
+                    let labels = [("collection", "messages"), ("field", field)];
+                    add(samples, "usage_exporter_malformed_fields_total", &labels, 1.0);
+                }
+            }
+        }
+    }
+
+    /// The model of the first reply within a day; `unknown` if the day is over without one.
+    fn answered_by(&self, question: &Document, messages: &[Document]) -> Option<String> {
+        const DAY: i64 = 24 * 60 * 60;
+        let asked = minted(question);
+        let id = text(question, "messageId");
+        let first = messages
+            .iter()
+            .filter(|m| !by_user(m) && id.is_some() && text(m, "parentMessageId") == id)
+            .filter(|m| minted(m) - asked <= DAY)
+            .min_by_key(|m| m.get_object_id("_id").expect("an _id"));
+        match first {
+            Some(reply) => Some(model(reply)),
+            None if self.now.timestamp() - asked > DAY => Some("unknown".to_owned()),
+            None => None,
+        }
+    }
+
+    fn in_window(&self, time: Option<DateTime<Utc>>) -> bool {
+        time.is_some_and(|time| time >= self.now - WINDOW && time <= self.now + WINDOW)
+    }
+
+    fn day(&self, time: DateTime<Utc>) -> NaiveDate {
+        time.with_timezone(&self.timezone).date_naive()
+    }
+}
+
+async fn all(database: &Database, collection: &str) -> Vec<Document> {
+    let mut cursor: Cursor<Document> =
+        database.collection(collection).find(doc! {}).sort(doc! { "_id": 1 }).await.expect("find");
+    let mut documents = Vec::new();
+    while cursor.advance().await.expect("a batch") {
+        documents.push(cursor.deserialize_current().expect("a document"));
+    }
+    documents
+}
+
+fn add(samples: &mut Samples, name: &str, labels: &[(&str, &str)], value: f64) {
+    *samples.entry(key(name, labels)).or_default() += value;
+}
+
+fn minted(message: &Document) -> i64 {
+    message.get_object_id("_id").expect("an _id").timestamp().timestamp_millis() / 1000
+}
+
+fn text(document: &Document, field: &str) -> Option<String> {
+    document.get_str(field).ok().filter(|text| !text.is_empty()).map(str::to_owned)
+}
+
+fn model(message: &Document) -> String {
+    text(message, "model").unwrap_or("unknown".to_owned())
+}
+
+fn by_user(message: &Document) -> bool {
+    message.get_bool("isCreatedByUser").unwrap_or(message.get_str("sender").ok() == Some("User"))
+}
+
+fn time(message: &Document, field: &str) -> Option<DateTime<Utc>> {
+    DateTime::from_timestamp_millis(message.get_datetime(field).ok()?.timestamp_millis())
+}
+
+fn created(message: &Document) -> Option<DateTime<Utc>> {
+    time(message, "createdAt")
+}
+
+fn tokens(message: &Document) -> f64 {
+    message.get("tokenCount").and_then(token_count).unwrap_or(0.0)
+}
+
+fn token_count(value: &Bson) -> Option<f64> {
+    let count = match value {
+        Bson::Int32(count) => f64::from(*count),
+        Bson::Int64(count) => *count as f64,
+        Bson::Double(count) => *count,
+        _ => return None,
+    };
+    (count.is_finite() && count >= 0.0).then_some(count)
+}
+
+fn parts(message: &Document) -> Vec<&Document> {
+    let content = message.get_array("content").map(Vec::as_slice).unwrap_or_default();
+    content.iter().filter_map(Bson::as_document).collect()
+}
+
+fn has_error(message: &Document) -> bool {
+    message.get_bool("error").ok() == Some(true)
+        || parts(message).iter().any(|part| part.get_str("type").ok() == Some("error"))
+}
+
+fn tool_calls(message: &Document) -> Vec<(String, bool)> {
+    let mut calls = Vec::new();
+    for part in parts(message) {
+        if part.get_str("type").ok() == Some("tool_call") {
+            let empty = Document::new();
+            let call = part.get_document("tool_call").unwrap_or(&empty);
+            let output = text(call, "output").unwrap_or_default().to_lowercase();
+            let failed = output.contains("error processing tool")
+                || output.contains("please fix your mistakes");
+            calls.push((text(call, "name").unwrap_or("unknown".to_owned()), failed));
+        }
+    }
+    calls
+}
+
+fn is_string(value: &Bson) -> bool {
+    value.as_str().is_some()
+}
+
+fn is_boolean(value: &Bson) -> bool {
+    value.as_bool().is_some()
+}
+
+fn is_date(value: &Bson) -> bool {
+    value.as_datetime().is_some()
+}
