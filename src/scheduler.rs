@@ -12,7 +12,7 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared, join_all};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::collector::{Answer, Collector, Failure, Next, Reason, Refresh, Schedule};
 use crate::exposition::{ExporterMetrics, Families, Snapshot};
@@ -183,6 +183,7 @@ impl Runner {
             Next::Interval | Next::Never => self.schedule.pause(took),
         };
         self.publish(families, next);
+        debug!(collector = self.collector.name(), ?took, "refreshed");
         next
     }
 

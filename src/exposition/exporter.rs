@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use prometheus::core::Collector as _;
+use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::proto::MetricFamily;
-use prometheus::{Gauge, GaugeVec, IntCounter, IntCounterVec, Opts};
+use prometheus::{Gauge, GaugeVec, IntCounter, IntCounterVec, Opts, Registry};
 
 use super::catalogue::Description;
 use crate::collector::Failure;
@@ -28,15 +28,14 @@ crate::catalogue! {
 /// [`MALFORMED_FIELDS`] and [`SERIES_DROPPED`] are described here and exported by the source that
 /// reads the documents, and so is [`BASELINE_PROGRESS`].
 pub struct ExporterMetrics {
+    registry: Registry,
     up: Gauge,
-    build_info: GaugeVec,
     success: GaugeVec,
     duration: GaugeVec,
     last_success: GaugeVec,
     failures: IntCounterVec,
     documents_read: IntCounterVec,
     http_requests: IntCounterVec,
-    process: Option<ProcessCollector>,
 }
 
 impl ExporterMetrics {
@@ -47,19 +46,22 @@ impl ExporterMetrics {
     ///
     /// If a description is no valid metric name or label name.
     pub fn new(up: &Description, process: bool) -> prometheus::Result<ExporterMetrics> {
-        let metrics = ExporterMetrics {
-            up: Gauge::with_opts(options(up))?,
-            build_info: gauges(&BUILD_INFO)?,
-            success: gauges(&COLLECTOR_SUCCESS)?,
-            duration: gauges(&COLLECTOR_DURATION)?,
-            last_success: gauges(&COLLECTOR_LAST_SUCCESS)?,
-            failures: counters(&COLLECTOR_FAILURES)?,
-            documents_read: counters(&DOCUMENTS_READ)?,
-            http_requests: counters(&HTTP_REQUESTS)?,
-            process: process.then(ProcessCollector::for_self),
-        };
-        metrics.build_info.with_label_values(&[crate::VERSION, crate::REVISION]).set(1.0);
-        Ok(metrics)
+        let registry = Registry::new();
+        if process {
+            registry.register(Box::new(ProcessCollector::for_self()))?;
+        }
+        let build_info = gauges(&registry, &BUILD_INFO)?;
+        build_info.with_label_values(&[crate::VERSION, crate::REVISION]).set(1.0);
+        Ok(ExporterMetrics {
+            up: register(&registry, Gauge::with_opts(options(up))?)?,
+            success: gauges(&registry, &COLLECTOR_SUCCESS)?,
+            duration: gauges(&registry, &COLLECTOR_DURATION)?,
+            last_success: gauges(&registry, &COLLECTOR_LAST_SUCCESS)?,
+            failures: counters(&registry, &COLLECTOR_FAILURES)?,
+            documents_read: counters(&registry, &DOCUMENTS_READ)?,
+            http_requests: counters(&registry, &HTTP_REQUESTS)?,
+            registry,
+        })
     }
 
     /// Notes the end of a refresh of `collector` that took `took`; `now` is the time of day in
@@ -91,23 +93,7 @@ impl ExporterMetrics {
 
     /// All families as they are now.
     pub fn gather(&self) -> Vec<MetricFamily> {
-        let own: [&dyn prometheus::core::Collector; 8] = [
-            &self.up,
-            &self.build_info,
-            &self.success,
-            &self.duration,
-            &self.last_success,
-            &self.failures,
-            &self.documents_read,
-            &self.http_requests,
-        ];
-        let mut families: Vec<MetricFamily> =
-            own.iter().flat_map(|family| family.collect()).collect();
-        if let Some(process) = &self.process {
-            families.extend(process.collect());
-        }
-        families.retain(|family| !family.get_metric().is_empty());
-        families
+        self.registry.gather()
     }
 }
 
@@ -115,10 +101,18 @@ fn options(description: &Description) -> Opts {
     Opts::new(description.name, description.help)
 }
 
-fn gauges(description: &Description) -> prometheus::Result<GaugeVec> {
-    GaugeVec::new(options(description), description.labels)
+fn gauges(registry: &Registry, description: &Description) -> prometheus::Result<GaugeVec> {
+    register(registry, GaugeVec::new(options(description), description.labels)?)
 }
 
-fn counters(description: &Description) -> prometheus::Result<IntCounterVec> {
-    IntCounterVec::new(options(description), description.labels)
+fn counters(registry: &Registry, description: &Description) -> prometheus::Result<IntCounterVec> {
+    register(registry, IntCounterVec::new(options(description), description.labels)?)
+}
+
+fn register<C: Collector + Clone + 'static>(
+    registry: &Registry,
+    metric: C,
+) -> prometheus::Result<C> {
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
 }

@@ -42,8 +42,7 @@ impl Exporter {
         groups: Groups,
     ) -> Exporter {
         let settings = settings(database, groups);
-        let general =
-            General { interval: Duration::from_secs(60), timezone, max_series: 1000 };
+        let general = General { interval: Duration::from_secs(60), timezone, max_series: 1000 };
         Exporter::with_settings(&settings, &general, now)
     }
 
@@ -79,7 +78,10 @@ impl Exporter {
     }
 
     /// Asks the collectors whose name is wanted, and returns all samples.
-    pub async fn refresh_only(&mut self, wanted: impl Fn(&str) -> bool) -> Result<Samples, Failure> {
+    pub async fn refresh_only(
+        &mut self,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<Samples, Failure> {
         let documents = IntCounter::new("documents", "read").expect("a name");
         for (collector, families, next) in &mut self.collectors {
             while wanted(collector.name()) && *next != Next::Never {
@@ -104,7 +106,8 @@ impl Exporter {
         for (key, value) in &mut expected {
             let family = samples::family(key);
             // A correction may make a sum smaller; a counter stays where it was until it has caught up.
-            if family.ends_with("_total") && !family.contains("thumbs") && !family.contains("rated") {
+            if family.ends_with("_total") && !family.contains("thumbs") && !family.contains("rated")
+            {
                 let shown = self.shown.entry(key.clone()).or_insert(*value);
                 *shown = shown.max(*value);
                 *value = *shown;

@@ -62,12 +62,28 @@ pub async fn load(database: &Database, version: &str, shift: TimeDelta) {
     }
 }
 
+/// Stores the messages of a fixture once more, under other ids; each copy is a day older.
+pub async fn load_messages(database: &Database, version: &str, shift: TimeDelta, copy: u8) {
+    let shift = shift - TimeDelta::days(copy.into());
+    let messages = lines(version, "messages").into_iter().map(|message| {
+        let Bson::Document(mut message) = shifted(message.into(), shift) else {
+            panic!("a document stays one");
+        };
+        for field in ["messageId", "parentMessageId"] {
+            let id = format!("{}-{copy}", message.get_str(field).expect("an id"));
+            message.insert(field, id);
+        }
+        message
+    });
+    database.collection("messages").insert_many(messages).await.expect("an insert");
+}
+
 fn shifted(value: Bson, shift: TimeDelta) -> Bson {
     match value {
-        Bson::DateTime(time) => mongodb::bson::DateTime::from_millis(
-            time.timestamp_millis() + shift.num_milliseconds(),
-        )
-        .into(),
+        Bson::DateTime(time) => {
+            mongodb::bson::DateTime::from_millis(time.timestamp_millis() + shift.num_milliseconds())
+                .into()
+        }
         Bson::ObjectId(id) => {
             let mut bytes = id.bytes();
             let seconds = id.timestamp().timestamp_millis() / 1000 + shift.num_seconds();

@@ -33,8 +33,7 @@ async fn it_does_not_matter_when_the_exporter_was_started() {
         fixtures::load(&database, version, LONG_AGO).await;
         let end = fixtures::ends(version) + LONG_AGO;
         for later in [5, 1_000, 5_000, 90_000, 400 * 86_400] {
-            let mut exporter =
-                Exporter::new(&database, Tz::UTC, end + TimeDelta::seconds(later));
+            let mut exporter = Exporter::new(&database, Tz::UTC, end + TimeDelta::seconds(later));
             let context = format!("fixture {version}, started {later} seconds later");
             exporter.assert_equals_oracle(&database, &context).await;
         }

@@ -27,18 +27,45 @@ struct Step {
 /// One thing that happens. Numbers choose among what there is.
 #[derive(Debug, Clone)]
 enum Event {
-    Ask { user: u8, tokens: i32 },
-    Reply { question: usize, model: usize, tokens: f64, kind: Kind },
+    Ask {
+        user: u8,
+        tokens: i32,
+    },
+    Reply {
+        question: usize,
+        model: usize,
+        tokens: f64,
+        kind: Kind,
+    },
     /// A message that may still change gets another token count.
-    Correct { message: usize, tokens: i32 },
+    Correct {
+        message: usize,
+        tokens: i32,
+    },
     /// An unfinished reply ends.
-    Finish { message: usize, tokens: i32 },
-    Rate { message: usize, up: bool, tag: Option<u8> },
-    TakeBack { message: usize },
+    Finish {
+        message: usize,
+        tokens: i32,
+    },
+    Rate {
+        message: usize,
+        up: bool,
+        tag: Option<u8>,
+    },
+    TakeBack {
+        message: usize,
+    },
     /// A chat from elsewhere, the reply before the question or after it.
-    Import { user: u8, days_ago: Option<i64>, reply_first: bool },
+    Import {
+        user: u8,
+        days_ago: Option<i64>,
+        reply_first: bool,
+    },
     /// A message with a field of an unexpected type.
-    Odd { field: usize, value: usize },
+    Odd {
+        field: usize,
+        value: usize,
+    },
     /// A conversation, a user and a file.
     Others,
 }
@@ -158,7 +185,11 @@ impl World {
     }
 
     async fn insert(&mut self, message: Document) {
-        self.database.collection::<Document>("messages").insert_one(&message).await.expect("an insert");
+        self.database
+            .collection::<Document>("messages")
+            .insert_one(&message)
+            .await
+            .expect("an insert");
         self.messages.push(message);
     }
 
@@ -181,7 +212,8 @@ impl World {
         let age = self.refreshed.timestamp() - seconds;
         let by_user = message.get_bool("isCreatedByUser").ok() == Some(true);
         let message_id = message.get_str("messageId").ok();
-        let answered = self.messages.iter().any(|m| m.get_str("parentMessageId").ok() == message_id);
+        let answered =
+            self.messages.iter().any(|m| m.get_str("parentMessageId").ok() == message_id);
         let open =
             if by_user { !answered } else { message.get_bool("unfinished").ok() == Some(true) };
         age <= SETTLING_TIME.num_seconds() || (open && age < 86_400)
@@ -237,7 +269,9 @@ impl World {
                 let Some(index) = self.pick(message, |_| true) else { return };
                 self.update(index, doc! { "feedback": null }).await;
             }
-            Event::Import { user, days_ago, reply_first } => self.import(user, days_ago, reply_first).await,
+            Event::Import { user, days_ago, reply_first } => {
+                self.import(user, days_ago, reply_first).await
+            }
             Event::Odd { field, value } => {
                 let field = ODD_FIELDS[field];
                 let [value] = [odd_values()[value].clone()];
@@ -257,7 +291,9 @@ impl World {
 
     fn reply(&mut self, question: usize, model: &str, tokens: f64, kind: Kind) -> Document {
         let parent = self.messages[question].get_str("messageId").expect("an id").to_owned();
-        let user = self.messages[question].get_str("user").expect("a user")[1..].parse().expect("a number");
+        let user = self.messages[question].get_str("user").expect("a user")[1..]
+            .parse()
+            .expect("a number");
         let mut fields = doc! {
             "isCreatedByUser": false, "sender": "AI", "parentMessageId": parent, "model": model,
             "tokenCount": tokens, "unfinished": kind == Kind::Unfinished, "error": kind == Kind::Failed,

@@ -4,7 +4,12 @@ mod exporter;
 mod fixtures;
 mod mongod;
 mod oracle;
+mod process;
 mod samples;
 
+mod catalogue;
+mod collectors;
+mod end_to_end;
 mod fixtures_equal;
 mod histories;
+mod settings;

@@ -23,17 +23,22 @@ impl Mongod {
 
     /// One of its own, with further arguments.
     pub fn start(arguments: &[&str]) -> Mongod {
+        Mongod::start_on(free_port(), arguments)
+    }
+
+    /// One of its own on a port.
+    pub fn start_on(port: u16, arguments: &[&str]) -> Mongod {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/mongod.sh");
-        let output = Command::new(script).stderr(Stdio::inherit()).output().expect("mongod.sh runs");
+        let output =
+            Command::new(script).stderr(Stdio::inherit()).output().expect("mongod.sh runs");
         assert!(output.status.success(), "no mongod: see above");
         let mongod = String::from_utf8(output.stdout).expect("a path");
-        let port = free_port();
         let shell = Command::new("sh")
             .arg("-c")
             .arg(
                 r#"data=$(mktemp -d); "$0" --dbpath "$data" --bind_ip 127.0.0.1 --nounixsocket --quiet "$@" \
                    >"$data/log" 2>&1 </dev/null & mongod=$!
-                   cat >/dev/null; kill -9 $mongod; wait $mongod; rm -rf "$data""#,
+                   cat >/dev/null; kill -9 $mongod; wait $mongod 2>/dev/null; rm -rf "$data""#,
             )
             .arg(mongod.trim())
             .args(["--port", &port.to_string(), "--wiredTigerCacheSizeGB", "0.25"])

@@ -174,7 +174,8 @@ impl Oracle {
                 }
             }
         }
-        let ratio = |[up, down]: [f64; 2]| if up + down == 0.0 { 0.0 } else { up / (up + down) * 100.0 };
+        let ratio =
+            |[up, down]: [f64; 2]| if up + down == 0.0 { 0.0 } else { up / (up + down) * 100.0 };
         for (model, thumbs) in per_model {
             let labels = [("model", model.as_str())];
             add(samples, "librechat_thumbs_up_per_model", &labels, thumbs[0]);

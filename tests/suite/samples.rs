@@ -15,7 +15,9 @@ pub fn key(name: &str, labels: &[(&str, &str)]) -> String {
     }
     let labels: Vec<String> = labels
         .iter()
-        .map(|(label, value)| format!("{label}=\"{}\"", value.replace('\\', r"\\").replace('"', "\\\"")))
+        .map(|(label, value)| {
+            format!("{label}=\"{}\"", value.replace('\\', r"\\").replace('"', "\\\""))
+        })
         .collect();
     format!("{name}{{{}}}", labels.join(","))
 }

@@ -1,0 +1,246 @@
+//! What the collectors ask of MongoDB, and what they do where it is not as they would like.
+
+use chrono::{DateTime, TimeDelta, TimeZone, Utc};
+use chrono_tz::Tz;
+use mongodb::bson::{Document, doc};
+use mongodb::{Database, IndexModel};
+use usage_exporter::config::General;
+use usage_exporter::librechat::{catalogue, groups, groups::Groups};
+
+use crate::exporter::{Exporter, settings};
+use crate::fixtures;
+use crate::mongod::{Mongod, free_port};
+use crate::process::{Server, run};
+use crate::samples::{family, of_page};
+
+const LONG_AGO: TimeDelta = TimeDelta::days(-100);
+
+async fn librechat() -> (Database, DateTime<Utc>) {
+    let database = Mongod::shared().database().await;
+    fixtures::load(&database, "current", LONG_AGO).await;
+    (database, fixtures::ends("current") + LONG_AGO)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_that_is_off_takes_exactly_its_families_away() {
+    let (database, now) = librechat().await;
+    let all = Exporter::new(&database, Tz::UTC, now).refresh().await.expect("a refresh");
+    let every = ["basic", "token", "user", "model", "time_window", "rating", "tool", "file"];
+    for off in every {
+        let on: Vec<&'static str> = every.into_iter().filter(|group| *group != off).collect();
+        let mut exporter = Exporter::with_groups(&database, Tz::UTC, now, Groups::only(&on));
+        let found = exporter.refresh().await.expect("a refresh");
+        let mut expected = all.clone();
+        expected.retain(|key, _| {
+            let described = catalogue::ALL.iter().find(|d| d.name == family(key));
+            described.is_none_or(|description| !description.groups.contains(&off))
+        });
+        assert_eq!(found, expected, "without {off}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_groups_only_the_inventory_is_asked() {
+    let (database, now) = librechat().await;
+    let mut exporter = Exporter::with_groups(&database, Tz::UTC, now, Groups::only(&[]));
+    let found = exporter.refresh().await.expect("a refresh");
+    assert!(found.keys().all(|key| family(key) == "librechat_stored_documents"), "{found:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ratings_of_settled_messages_come_with_the_sweep_and_use_an_index() {
+    let (database, end) = librechat().await;
+    let messages = database.collection::<Document>("messages");
+    let index = IndexModel::builder().keys(doc! { "feedback.rating": 1 }).build();
+    messages.create_index(index).await.expect("an index");
+    let now = end + TimeDelta::hours(2);
+    let mut exporter = Exporter::new(&database, Tz::UTC, now);
+    let before = exporter.refresh().await.expect("a refresh");
+    let up = "librechat_thumbs_up_total";
+
+    let old = doc! { "model": "gpt-4", "isCreatedByUser": false };
+    let updated = mongodb::bson::DateTime::from_millis(now.timestamp_millis());
+    let rated = doc! { "$set": { "feedback": { "rating": "thumbsUp" }, "updatedAt": updated } };
+    let result = messages.update_one(old, rated).await.expect("an update");
+    assert_eq!(result.modified_count, 1);
+    let tail = exporter.refresh_only(|name| name == "messages").await.expect("a refresh");
+    assert_eq!(tail[up], before[up], "a settled message is not read again");
+    let swept = exporter.refresh().await.expect("a refresh");
+    assert_eq!(swept[up], before[up] + 1.0);
+    assert_eq!(swept["librechat_thumbs_up_5m"], 1.0);
+    assert_eq!(swept["librechat_tool_calls_5m"], 0.0, "a rating is no tool call");
+
+    let mut stats = messages.aggregate([doc! { "$indexStats": {} }]).await.expect("statistics");
+    let mut used = 0;
+    while stats.advance().await.expect("a batch") {
+        let index = stats.deserialize_current().expect("a document");
+        if index.get_str("name").ok() == Some("feedback.rating_1") {
+            let accesses = index.get_document("accesses").expect("accesses");
+            used = accesses.get_i64("ops").expect("a number");
+        }
+    }
+    assert_eq!(used, 2, "one use for each of the two sweeps");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_documents_of_the_tenant_count() {
+    let database = Mongod::shared().database().await;
+    let now = Utc.with_ymd_and_hms(2026, 5, 1, 12, 0, 0).single().expect("a time");
+    let messages = database.collection::<Document>("messages");
+    let users = database.collection::<Document>("users");
+    messages
+        .create_index(IndexModel::builder().keys(doc! { "tenantId": 1 }).build())
+        .await
+        .expect("index");
+    for (number, tenant) in ["a", "b", "a"].into_iter().enumerate() {
+        let mut bytes = [number as u8; 12];
+        // One long before, one just now.
+        let age = if number == 0 { 86_400 * 40 } else { 60 };
+        let seconds = u32::try_from(now.timestamp() - age).expect("a time");
+        bytes[..4].copy_from_slice(&seconds.to_be_bytes());
+        let id = mongodb::bson::oid::ObjectId::from_bytes(bytes);
+        let document = doc! { "_id": id, "tenantId": tenant, "tokenCount": 5, "model": "m" };
+        messages.insert_one(&document).await.expect("an insert");
+        users.insert_one(&document).await.expect("an insert");
+    }
+    let mut settings = settings(&database, Groups::all());
+    settings.tenant = Some("a".to_owned());
+    let interval = std::time::Duration::from_secs(60);
+    let general = General { interval, timezone: Tz::UTC, max_series: 1000 };
+    let found =
+        Exporter::with_settings(&settings, &general, now).refresh().await.expect("a refresh");
+    assert_eq!(found["librechat_messages_total"], 2.0);
+    assert_eq!(found["librechat_output_tokens_per_model_total{model=\"m\"}"], 10.0);
+    assert_eq!(found["librechat_registered_users_total"], 2.0);
+    assert!(!found.keys().any(|key| key.starts_with("librechat_stored_documents")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_family_of_too_many_label_sets_is_folded() {
+    let (database, now) = librechat().await;
+    let interval = std::time::Duration::from_secs(60);
+    let general = General { interval, timezone: Tz::UTC, max_series: 3 };
+    let settings = settings(&database, Groups::only(&[groups::MODEL]));
+    let found =
+        Exporter::with_settings(&settings, &general, now).refresh().await.expect("a refresh");
+    let replies: Vec<(&str, f64)> = found
+        .iter()
+        .filter(|(key, _)| family(key) == "librechat_messages_per_model_total")
+        .map(|(key, value)| (key.as_str(), *value))
+        .collect();
+    let expected = [
+        ("librechat_messages_per_model_total{model=\"agent_ab12cd34ef56\"}", 2.0),
+        ("librechat_messages_per_model_total{model=\"gpt-4o\"}", 5.0),
+        ("librechat_messages_per_model_total{model=\"other\"}", 5.0),
+    ];
+    assert_eq!(replies, expected);
+    let dropped = "usage_exporter_series_dropped{family=\"librechat_messages_per_model_total\"}";
+    assert_eq!(found[dropped], 4.0);
+}
+
+async fn counters(database: &Database) -> (i64, i64) {
+    let status = database.run_command(doc! { "serverStatus": 1 }).await.expect("the status");
+    let executor = status.get_document("metrics").and_then(|m| m.get_document("queryExecutor"));
+    let examined = executor.and_then(|e| e.get_i64("scannedObjects")).expect("a number");
+    let written = status.get_document("opcounters").expect("counters");
+    let written = ["insert", "update", "delete"]
+        .map(|name| written.get_i64(name).or_else(|_| written.get_i32(name).map(i64::from)));
+    (examined, written.into_iter().map(|count| count.expect("a number")).sum())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refresh_examines_what_is_new_and_not_the_history() {
+    let mongod = Mongod::start(&[]);
+    let mut examined = Vec::new();
+    for copies in [1, 20] {
+        let database = mongod.database().await;
+        for copy in 0..copies {
+            fixtures::load_messages(&database, "current", LONG_AGO, copy).await;
+        }
+        let now = fixtures::ends("current") + LONG_AGO + TimeDelta::days(2);
+        let mut settings = settings(&database, Groups::all());
+        settings.uri = mongodb::options::ConnectionString::parse(&mongod.uri).expect("a URI");
+        let interval = std::time::Duration::from_secs(60);
+        let general = General { interval, timezone: Tz::UTC, max_series: 1000 };
+        let mut exporter = Exporter::with_settings(&settings, &general, now);
+        exporter.refresh().await.expect("a refresh");
+        let before = counters(&database).await;
+        exporter.refresh_only(|name| name != "feedback").await.expect("a refresh");
+        let after = counters(&database).await;
+        examined.push(after.0 - before.0);
+        assert_eq!(after.1, before.1, "nothing is written");
+    }
+    assert_eq!(examined, [0, 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_role_read_on_the_one_database_is_enough() {
+    let mongod = Mongod::start(&["--auth"]);
+    let admin = mongod.client().await.database("admin");
+    let create = doc! { "createUser": "root", "pwd": "root-secret", "roles": ["root"] };
+    admin.run_command(create).await.expect("the first user, allowed on localhost");
+    let uri = mongod.uri.replace("mongodb://", "mongodb://root:root-secret@");
+    let root = mongodb::Client::with_uri_str(&uri).await.expect("a URI");
+    let database = root.database("LibreChat");
+    fixtures::load(&database, "current", LONG_AGO).await;
+    let create = doc! {
+        "createUser": "exporter", "pwd": "exporter-secret",
+        "roles": [{ "role": "read", "db": "LibreChat" }],
+    };
+    database.run_command(create).await.expect("a user");
+
+    let as_reader = |password: &str| {
+        let login = format!("mongodb://exporter:{password}@");
+        let uri = format!("{}/LibreChat", mongod.uri.replace("mongodb://", &login));
+        run(&[("MONGODB_URI", &uri)], &["--once"])
+    };
+    let (_, written) = counters(&root.database("admin")).await;
+    let output = as_reader("exporter-secret");
+    let log = String::from_utf8(output.stderr).expect("text");
+    assert!(output.status.success(), "{log}");
+    assert!(!log.contains("WARN"), "{log}");
+    let page = of_page(&String::from_utf8(output.stdout).expect("text"));
+    assert_eq!(page["librechat_messages_total"], 25.0);
+    assert_eq!(counters(&root.database("admin")).await.1, written, "nothing is written");
+
+    let output = as_reader("wrong-secret");
+    assert_eq!(output.status.code(), Some(1));
+    let page = of_page(&String::from_utf8(output.stdout).expect("text"));
+    let refused =
+        "usage_exporter_collector_failures_total{collector=\"messages\",reason=\"authorization\"}";
+    assert_eq!((page[refused], page["librechat_up"]), (1.0, 1.0));
+    let log = String::from_utf8(output.stderr).expect("text");
+    assert!(!log.contains("wrong-secret"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slip_in_the_name_of_the_database_is_found_out() {
+    let mongod = Mongod::start(&[]);
+    let database = mongod.client().await.database("LibreChat");
+    fixtures::load(&database, "current", LONG_AGO).await;
+    let output =
+        run(&[("MONGODB_URI", &mongod.uri), ("MONGODB_DATABASE", "librechat_")], &["--once"]);
+    let log = String::from_utf8(output.stderr).expect("text");
+    assert!(log.contains("set MONGODB_DATABASE=LibreChat"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mongodb_that_comes_late_is_found() {
+    let port = free_port();
+    let uri = format!("mongodb://127.0.0.1:{port}/?serverSelectionTimeoutMS=100");
+    let mut server = Server::start(&[("MONGODB_URI", &uri)]);
+    for name in ["messages", "baseline"] {
+        server.wait_for(&["refresh failed", "reason=\"connection\"", name]);
+    }
+    let page = of_page(&server.get("/metrics"));
+    assert_eq!(page["librechat_up"], 0.0);
+    assert_eq!(page["usage_exporter_collector_success{collector=\"messages\"}"], 0.0);
+    assert!(!page.keys().any(|key| key.starts_with("librechat_messages")), "absent, not zero");
+    assert!(server.get("/readyz").contains("\"ready\":false"));
+
+    let mongod = Mongod::start_on(port, &[]);
+    let database = mongod.client().await.database("LibreChat");
+    fixtures::load(&database, "current", LONG_AGO).await;
+    server.wait_until_complete();
+    assert_eq!(of_page(&server.get("/metrics"))["librechat_up"], 1.0);
+}

@@ -1,0 +1,127 @@
+//! The real binary as a process.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+
+use ureq::http::Response;
+
+/// The variables that every test sets for itself.
+const SETTINGS: [&str; 3] = ["MONGODB_URI", "MONGO_URI", "METRICS_PORT"];
+
+/// A command for the binary with these settings only.
+pub fn command(settings: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_usage-exporter"));
+    for setting in SETTINGS {
+        command.env_remove(setting);
+    }
+    // Away from the repository, in which someone may keep a file .env.
+    command.current_dir(std::env::temp_dir());
+    command.envs(settings.iter().copied());
+    command
+}
+
+/// Runs the binary to its end.
+pub fn run(settings: &[(&str, &str)], arguments: &[&str]) -> Output {
+    command(settings).args(arguments).output().expect("the binary runs")
+}
+
+/// A server that ends with the test.
+pub struct Server {
+    child: Child,
+    address: String,
+    lines: Receiver<String>,
+    /// Everything logged so far.
+    pub log: Vec<String>,
+}
+
+impl Server {
+    /// Starts the binary on a free port, logging everything.
+    pub fn start(settings: &[(&str, &str)]) -> Server {
+        let mut child = command(&[("METRICS_HOST", "127.0.0.1"), ("METRICS_PORT", "0")])
+            .envs([("LOGGING_LEVEL", "debug"), ("METRICS_CACHE_TTL", "1")])
+            .envs(settings.iter().copied())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary runs");
+        let stderr = child.stderr.take().expect("a pipe");
+        let (sender, lines) = channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                // The test may be over.
+                let _ = sender.send(line);
+            }
+        });
+        let mut server = Server { child, address: String::new(), lines, log: Vec::new() };
+        let line = server.wait_for(&["serving metrics on http://"]);
+        let start = line.find("http://").expect("an address");
+        let end = line.find("/metrics").expect("a path");
+        server.address = line[start..end].to_owned();
+        server
+    }
+
+    /// Reads the log up to a line that has all of `parts`.
+    pub fn wait_for(&mut self, parts: &[&str]) -> String {
+        loop {
+            let line = self.lines.recv().unwrap_or_else(|_| {
+                panic!("the log ended before a line with {parts:?}:\n{}", self.log.join("\n"))
+            });
+            self.log.push(line.clone());
+            if parts.iter().all(|part| line.contains(part)) {
+                return line;
+            }
+        }
+    }
+
+    /// Waits until every collector has answered, and the one of the messages after those on which its
+    /// answer depends.
+    pub fn wait_until_complete(&mut self) {
+        let mut waiting =
+            vec!["baseline", "feedback", "conversations", "users", "files", "inventory"];
+        let mut messages_asked = false;
+        while !waiting.is_empty() || !messages_asked {
+            let line = self.wait_for(&["refreshed", "collector="]);
+            let of = |name: &str| line.contains(&format!("collector=\"{name}\""));
+            waiting.retain(|name| !of(name));
+            let depends_on = ["baseline", "feedback"];
+            messages_asked |= of("messages") && !depends_on.iter().any(|n| waiting.contains(n));
+        }
+    }
+
+    /// A request with a header.
+    pub fn request(&self, method: &str, path: &str, header: (&str, &str)) -> Response<ureq::Body> {
+        let agent: ureq::Agent =
+            ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        let request = ureq::http::Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.address))
+            .header(header.0, header.1)
+            .body(())
+            .expect("a request");
+        agent.run(request).expect("an answer")
+    }
+
+    /// The body of a GET request.
+    pub fn get(&self, path: &str) -> String {
+        let mut body = String::new();
+        let response = self.request("GET", path, ("Accept", "*/*"));
+        response.into_body().into_reader().read_to_string(&mut body).expect("text");
+        body
+    }
+
+    /// Sends a signal and waits for the end.
+    pub fn end(mut self, signal: &str) -> ExitStatus {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-s", signal, &pid]).status().expect("kill runs");
+        assert!(sent.success());
+        self.child.wait().expect("it ends")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
