@@ -174,7 +174,7 @@ impl World {
             "messageId": format!("m{}", self.minted),
             "conversationId": format!("c{user}"),
             "user": format!("u{user}"),
-            "endpoint": if user % 2 == 0 { Bson::from("openAI") } else { Bson::Null },
+            "endpoint": if user.is_multiple_of(2) { Bson::from("openAI") } else { Bson::Null },
             "unfinished": false,
             "error": false,
             "createdAt": now,

