@@ -12,4 +12,4 @@ test:
 # What the performance claims rest on; BENCH_MESSAGES=100000 for a quick look.
 bench:
 	demo/prerequisites.sh
-	cargo bench
+	cargo bench --bench history

@@ -192,7 +192,7 @@ impl Runner {
             Next::Never => None,
             Next::Continue | Next::Interval => {
                 let lifetime = self.pause.max(self.schedule.interval) * STALE_AFTER_INTERVALS;
-                Some(Instant::now() + lifetime + self.schedule.deadline)
+                Some(Instant::now() + lifetime)
             }
         };
         self.snapshot.publish(self.collector.name(), families, next != Next::Continue, stale_at);
@@ -233,4 +233,100 @@ fn growing_pauses() -> ExponentialBackoff {
 
 fn seconds_since_1970() -> f64 {
     Utc::now().timestamp_millis() as f64 / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::exposition::Description;
+
+    const UP: Description = Description {
+        name: "tested_up",
+        kind: crate::exposition::Kind::Gauge,
+        labels: &[],
+        groups: &[],
+        help: "Whether it answers.",
+    };
+
+    /// A collector that takes `takes` for each answer and counts how often it is asked.
+    struct Slow {
+        asked: Arc<AtomicU32>,
+        takes: Duration,
+    }
+
+    #[async_trait]
+    impl Collector for Slow {
+        fn name(&self) -> &'static str {
+            "slow"
+        }
+
+        fn schedule(&self) -> Schedule {
+            Schedule::every(Duration::from_secs(60))
+        }
+
+        async fn refresh(&mut self, _: &Refresh) -> Result<Answer, Failure> {
+            self.asked.fetch_add(1, Ordering::Relaxed);
+            tokio::time::sleep(self.takes).await;
+            Ok(Answer::default())
+        }
+    }
+
+    fn start(takes: Duration) -> (Scheduler, Arc<Snapshot>, Arc<AtomicU32>) {
+        let asked = Arc::new(AtomicU32::new(0));
+        let exporter = Arc::new(ExporterMetrics::new(&UP, false).expect("names"));
+        let snapshot = Arc::new(Snapshot::new(Arc::clone(&exporter), &["slow"]));
+        let collector = Slow { asked: Arc::clone(&asked), takes };
+        let scheduler = Scheduler::start(vec![Box::new(collector)], &snapshot, &exporter);
+        (scheduler, snapshot, asked)
+    }
+
+    fn page(snapshot: &Snapshot) -> String {
+        String::from_utf8(snapshot.page().to_vec()).expect("text")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn scrapes_at_the_same_time_share_one_refresh() {
+        let (scheduler, _, asked) = start(Duration::from_secs(1));
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert_eq!(asked.load(Ordering::Relaxed), 1, "the first refresh comes by itself");
+        tokio::join!(scheduler.refresh(), scheduler.refresh(), scheduler.refresh());
+        assert_eq!(asked.load(Ordering::Relaxed), 2);
+        scheduler.refresh().await;
+        assert_eq!(asked.load(Ordering::Relaxed), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_scrape_does_not_wait_for_ever() {
+        let (scheduler, _, _) = start(Duration::from_secs(50));
+        let began = tokio::time::Instant::now();
+        scheduler.refresh().await;
+        assert_eq!(began.elapsed(), SCRAPE_WAIT);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_collector_refreshes_on_its_interval_and_never_twice_at_once() {
+        let (_scheduler, snapshot, asked) = start(Duration::from_secs(1));
+        assert_eq!(snapshot.not_ready(), ["slow"]);
+        tokio::time::sleep(Duration::from_secs(62)).await;
+        assert_eq!(asked.load(Ordering::Relaxed), 2);
+        assert!(snapshot.not_ready().is_empty());
+        assert!(page(&snapshot).contains("tested_up 1"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refresh_ends_at_its_deadline_and_is_tried_again_with_growing_pauses() {
+        let (_scheduler, snapshot, asked) = start(Duration::from_secs(1_000));
+        tokio::time::sleep(Duration::from_secs(61)).await;
+        let page = page(&snapshot);
+        let failed = "collector_failures_total{collector=\"slow\",reason=\"timeout\"} 1";
+        assert!(page.contains(failed) && page.contains("tested_up 0"), "{page}");
+        // A refresh takes 60 seconds until its deadline, and the pauses grow from a second to a minute.
+        tokio::time::sleep(Duration::from_secs(30 * 60)).await;
+        let asked = asked.load(Ordering::Relaxed);
+        assert!((10..=31).contains(&asked), "{asked} refreshes in half an hour");
+    }
 }

@@ -42,11 +42,6 @@ impl Families {
         self.0.push(family);
     }
 
-    /// Adds all families of `others`.
-    pub fn extend(&mut self, others: Families) {
-        self.0.extend(others.0);
-    }
-
     /// The families, in the order in which they were added.
     pub fn as_slice(&self) -> &[MetricFamily] {
         &self.0

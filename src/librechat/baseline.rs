@@ -130,7 +130,7 @@ impl Collector for Baseline {
     }
 
     fn schedule(&self) -> Schedule {
-        Schedule { on_scrape: false, deadline: DEADLINE, ..Schedule::every(SLICE) }
+        Schedule { on_scrape: false, deadline: DEADLINE, ..Schedule::every(DEADLINE) }
     }
 
     async fn refresh(&mut self, refresh: &Refresh) -> Result<Answer, Failure> {

@@ -3,7 +3,7 @@
 //! Every field may be missing or of any type. One that cannot be used is skipped and noted in
 //! [`Message::malformed`]; the rest of the document still counts. Missing and null are no mistakes.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Utc};
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Document, RawArray, RawBsonRef, RawDocument};
 
@@ -339,10 +339,13 @@ fn boolean(value: RawBsonRef<'_>, field: Field, malformed: &mut Malformed) -> Op
     }
 }
 
+/// A date of a year with at most four digits. Times near the end of what a date can hold have no local
+/// time in some zones.
 fn time(value: RawBsonRef<'_>, field: Field, malformed: &mut Malformed) -> Option<DateTime<Utc>> {
     let time = match value {
         RawBsonRef::Null | RawBsonRef::Undefined => return None,
-        RawBsonRef::DateTime(time) => DateTime::from_timestamp_millis(time.timestamp_millis()),
+        RawBsonRef::DateTime(time) => DateTime::from_timestamp_millis(time.timestamp_millis())
+            .filter(|time| (0..=9999).contains(&time.year())),
         _ => None,
     };
     if time.is_none() {
@@ -501,6 +504,15 @@ mod tests {
         read(doc! { "createdAt": "2026-01-01", "updatedAt": null }, |message| {
             assert_eq!((message.created_at, message.updated_at), (None, None));
             assert_eq!(malformed(&message), ["createdAt"]);
+        });
+        let millis = |millis| Bson::DateTime(mongodb::bson::DateTime::from_millis(millis));
+        for never in [i64::MIN, i64::MAX, 8_210_266_876_799_000] {
+            read(doc! { "createdAt": millis(never) }, |message| {
+                assert_eq!((message.created_at, malformed(&message)), (None, vec!["createdAt"]));
+            });
+        }
+        read(doc! { "createdAt": millis(-1) }, |message| {
+            assert_eq!(message.created_at, DateTime::from_timestamp_millis(-1));
         });
     }
 

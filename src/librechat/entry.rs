@@ -14,7 +14,7 @@ pub struct Entry {
     /// What it adds to the sums.
     pub contribution: Contribution,
     /// The first reply, for a user message that has one.
-    pub answer: Option<Answer>,
+    pub answer: Option<FirstReply>,
     /// The number of the person.
     pub user: Option<u32>,
     /// `conversationId`, for young messages.
@@ -38,9 +38,9 @@ pub struct Entry {
 
 /// The first reply to a user message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Answer {
+pub struct FirstReply {
     /// The `_id` of the reply.
-    pub reply: ObjectId,
+    pub id: ObjectId,
     /// Its model.
     pub model: Label,
 }

@@ -17,7 +17,7 @@ use chrono_tz::Tz;
 use mongodb::bson::oid::ObjectId;
 
 use super::document::Message;
-use super::entry::{Answer, Entry};
+use super::entry::{Entry, FirstReply};
 use super::labels::{Label, Labels, People};
 use super::object_id::{at, seconds_between, time_of};
 use super::ratings::Ratings;
@@ -46,7 +46,7 @@ pub struct Ledger {
     history: History,
     entries: BTreeMap<ObjectId, Entry>,
     /// The first reply to each `messageId`, by `parentMessageId`, of the messages not yet settled.
-    first_replies: HashMap<Box<str>, Answer>,
+    first_replies: HashMap<Box<str>, FirstReply>,
 }
 
 /// How far the first pass has come.
@@ -209,9 +209,9 @@ impl Ledger {
 
     fn enter(&mut self, message: Message<'_>, mut entry: Entry) {
         if let Some(parent) = message.parent_message_id.filter(|_| !message.by_user) {
-            let reply = Answer { reply: message.id, model: entry.contribution.model };
+            let reply = FirstReply { id: message.id, model: entry.contribution.model };
             match self.first_replies.get_mut(parent) {
-                Some(first) if first.reply <= reply.reply => {}
+                Some(first) if first.id <= reply.id => {}
                 Some(first) => *first = reply,
                 None => {
                     self.first_replies.insert(parent.into(), reply);
@@ -233,9 +233,10 @@ impl Ledger {
     fn link_answers(&mut self) {
         for (id, entry) in &mut self.entries {
             if let Some(message_id) = entry.question().filter(|_| entry.answer.is_none()) {
-                entry.answer = self.first_replies.get(message_id).copied().filter(|answer| {
-                    seconds_between(*id, answer.reply) <= OPEN_FOR.as_secs() as i64
-                });
+                entry.answer =
+                    self.first_replies.get(message_id).copied().filter(|answer| {
+                        seconds_between(*id, answer.id) <= OPEN_FOR.as_secs() as i64
+                    });
             }
         }
     }
@@ -268,7 +269,7 @@ impl Ledger {
             }
         }
         self.entries.retain(|id, entry| !entry.sealed || (entry.present && *id >= outside_windows));
-        self.first_replies.retain(|_, first| first.reply >= settled);
+        self.first_replies.retain(|_, first| first.id >= settled);
     }
 
     /// Notes which entries are open now. An entry that was open is followed for another settling time:
@@ -282,7 +283,7 @@ impl Ledger {
             .map(|(id, _)| *id)
             .collect();
         for (id, entry) in self.entries.range_mut(limit..).filter(|(_, entry)| !entry.sealed) {
-            let reply_unfinished = entry.answer.is_some_and(|a| unfinished.contains(&a.reply));
+            let reply_unfinished = entry.answer.is_some_and(|a| unfinished.contains(&a.id));
             let open = entry.is_unanswered() || unfinished.contains(id) || reply_unfinished;
             if open {
                 entry.last_open = Some(now);

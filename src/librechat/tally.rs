@@ -33,11 +33,6 @@ impl Tokens {
         let (whole, rest) = (self.millionths / Self::UNIT, self.millionths % Self::UNIT);
         whole as f64 + rest as f64 / Self::UNIT as f64
     }
-
-    /// The number without its fraction, at most `u64::MAX`.
-    pub fn whole(self) -> u64 {
-        u64::try_from(self.millionths / Self::UNIT).unwrap_or(u64::MAX)
-    }
 }
 
 impl From<u64> for Tokens {

@@ -18,7 +18,7 @@ impl Mongod {
     /// The one that all tests share.
     pub fn shared() -> &'static Mongod {
         static SHARED: OnceLock<Mongod> = OnceLock::new();
-        SHARED.get_or_init(|| Mongod::start(&[]))
+        SHARED.get_or_init(|| Mongod::start(&["--wiredTigerCacheSizeGB", "0.25"]))
     }
 
     /// One of its own, with further arguments.
@@ -41,7 +41,7 @@ impl Mongod {
                    cat >/dev/null; kill -9 $mongod; wait $mongod 2>/dev/null; rm -rf "$data""#,
             )
             .arg(mongod.trim())
-            .args(["--port", &port.to_string(), "--wiredTigerCacheSizeGB", "0.25"])
+            .args(["--port", &port.to_string()])
             .args(["--setParameter", "ttlMonitorEnabled=false"])
             .args(arguments)
             .stdin(Stdio::piped())
