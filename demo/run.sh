@@ -9,20 +9,24 @@ demo/prerequisites.sh
 mongod=$(tests/mongod.sh)
 cargo build --quiet
 data=$(mktemp -d)
-trap 'trap - EXIT; kill $(jobs -p) 2>/dev/null; wait; rm -rf "$data"' EXIT
+started=""
+trap 'trap - EXIT; kill $started 2>/dev/null; wait; rm -rf "$data"' EXIT
 trap 'exit 0' INT TERM
 
 mongo_port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 uri=mongodb://127.0.0.1:$mongo_port
 "$mongod" --dbpath "$data" --bind_ip 127.0.0.1 --port "$mongo_port" --nounixsocket --quiet \
   --wiredTigerCacheSizeGB 0.25 >"$data/log" 2>&1 &
+started=$!
 
 echo "filling LibreChat's database with $messages messages of the last 60 days ..."
 demo/python.sh demo/generate.py --uri "$uri" --messages "$messages" --days 60
 demo/python.sh demo/generate.py --uri "$uri" --messages 0 --live 2 --seconds 86400 &
+started="$started $!"
 
-METRICS_PORT=$port MONGODB_URI=$uri target/debug/usage-exporter &
+METRICS_PORT=$port METRICS_CACHE_TTL=${METRICS_CACHE_TTL:-5} MONGODB_URI=$uri target/debug/usage-exporter &
 exporter=$!
+started="$started $exporter"
 python3 - "http://127.0.0.1:$port/readyz" <<'PYTHON'
 import sys, time, urllib.error, urllib.request
 
