@@ -7,6 +7,7 @@ use chrono::{DateTime, Datelike, Utc};
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Document, RawArray, RawBsonRef, RawDocument};
 
+use super::field::{Field, Malformed};
 use super::groups::{BASIC, Groups, MODEL, RATING, TIME_WINDOW, TOKEN, TOOL, USER};
 use super::tally::Tokens;
 use super::tool_call;
@@ -73,100 +74,6 @@ pub struct ToolCall<'a> {
     pub tool: Option<&'a str>,
     /// Whether its output says that it failed.
     pub failed: bool,
-}
-
-/// The fields of a message that can be malformed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "named after the fields, see `Field::name`")]
-pub enum Field {
-    MessageId,
-    ConversationId,
-    ParentMessageId,
-    User,
-    Model,
-    Endpoint,
-    Sender,
-    IsCreatedByUser,
-    TokenCount,
-    Error,
-    Unfinished,
-    CreatedAt,
-    UpdatedAt,
-    Feedback,
-    FeedbackRating,
-    FeedbackTag,
-    Content,
-    ContentType,
-    ToolCallName,
-}
-
-impl Field {
-    /// How many fields there are.
-    pub const COUNT: usize = Field::ALL.len();
-
-    /// Every field, in the order of its number.
-    pub const ALL: [Field; 19] = [
-        Field::MessageId,
-        Field::ConversationId,
-        Field::ParentMessageId,
-        Field::User,
-        Field::Model,
-        Field::Endpoint,
-        Field::Sender,
-        Field::IsCreatedByUser,
-        Field::TokenCount,
-        Field::Error,
-        Field::Unfinished,
-        Field::CreatedAt,
-        Field::UpdatedAt,
-        Field::Feedback,
-        Field::FeedbackRating,
-        Field::FeedbackTag,
-        Field::Content,
-        Field::ContentType,
-        Field::ToolCallName,
-    ];
-
-    /// The path of the field in the document.
-    pub fn name(self) -> &'static str {
-        match self {
-            Field::MessageId => "messageId",
-            Field::ConversationId => "conversationId",
-            Field::ParentMessageId => "parentMessageId",
-            Field::User => "user",
-            Field::Model => "model",
-            Field::Endpoint => "endpoint",
-            Field::Sender => "sender",
-            Field::IsCreatedByUser => "isCreatedByUser",
-            Field::TokenCount => "tokenCount",
-            Field::Error => "error",
-            Field::Unfinished => "unfinished",
-            Field::CreatedAt => "createdAt",
-            Field::UpdatedAt => "updatedAt",
-            Field::Feedback => "feedback",
-            Field::FeedbackRating => "feedback.rating",
-            Field::FeedbackTag => "feedback.tag",
-            Field::Content => "content",
-            Field::ContentType => "content.type",
-            Field::ToolCallName => "content.tool_call.name",
-        }
-    }
-}
-
-/// A set of fields that could not be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Malformed(u32);
-
-impl Malformed {
-    /// Notes that a field could not be used.
-    pub fn note(&mut self, field: Field) {
-        self.0 |= 1 << field as u32;
-    }
-
-    /// The fields noted.
-    pub fn fields(self) -> impl Iterator<Item = Field> {
-        Field::ALL.into_iter().filter(move |field| self.0 & (1 << *field as u32) != 0)
-    }
 }
 
 /// The fields that MongoDB sends, for the groups that are on. `_id` always comes along.

@@ -2,7 +2,7 @@
 //!
 //! * [`settings`] and [`groups`]: what is read, and which metrics are wanted;
 //! * [`catalogue`]: every family;
-//! * [`document`] and [`tool_call`]: reading one message;
+//! * [`document`], [`field`] and [`tool_call`]: reading one message;
 //! * [`ledger`]: every message entered once, with [`entry`], [`tally`], [`user_days`], [`windows`] and
 //!   [`ratings`] for what they add up to, and [`page`] for the families of it;
 //! * the collectors: [`messages`] reads what is new, [`baseline`] the history, [`feedback`] ratings of
@@ -14,6 +14,7 @@ pub mod catalogue;
 pub mod document;
 pub mod entry;
 pub mod feedback;
+pub mod field;
 pub mod groups;
 pub mod growth;
 pub mod inventory;

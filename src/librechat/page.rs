@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::catalogue as family;
-use super::document::Field;
+use super::field::Field;
 use super::groups::Groups;
 use super::labels::Label;
 use super::ledger::Ledger;
@@ -37,7 +37,13 @@ impl Page {
         if ledger.is_complete() {
             let total = ledger.total();
             self.totals(&total);
-            self.models(ledger, &total);
+            let by_model = [
+                &family::MESSAGES_PER_MODEL,
+                &family::ERRORS_PER_MODEL,
+                &family::INPUT_TOKENS_PER_MODEL,
+                &family::OUTPUT_TOKENS_PER_MODEL,
+            ];
+            self.models(ledger, &total, by_model);
             self.tools(ledger, &total);
             let [daily, weekly, monthly] = ledger.unique_users(now);
             self.value(&family::DAILY_UNIQUE_USERS, daily as f64);
@@ -69,18 +75,16 @@ impl Page {
         self.series(&MALFORMED_FIELDS, malformed);
     }
 
-    fn models(&mut self, ledger: &Ledger, total: &Tally) {
+    /// The families of messages, errors, input tokens and output tokens by model.
+    fn models(&mut self, ledger: &Ledger, tally: &Tally, families: [&Description; 4]) {
+        let [messages, errors, input_tokens, output_tokens] = families;
         let columns: [Column<ModelTally>; 4] = [
-            (&family::MESSAGES_PER_MODEL, |m| some(m.replies)),
-            (&family::ERRORS_PER_MODEL, |m| some(m.errors)),
-            (&family::INPUT_TOKENS_PER_MODEL, |m| {
-                (m.questions > 0).then(|| m.input_tokens.as_f64())
-            }),
-            (&family::OUTPUT_TOKENS_PER_MODEL, |m| {
-                (m.replies > 0).then(|| m.output_tokens.as_f64())
-            }),
+            (messages, |m| some(m.replies)),
+            (errors, |m| some(m.errors)),
+            (input_tokens, |m| (m.questions > 0).then(|| m.input_tokens.as_f64())),
+            (output_tokens, |m| (m.replies > 0).then(|| m.output_tokens.as_f64())),
         ];
-        let rows = named(ledger, &total.models);
+        let rows = named(ledger, &tally.models);
         self.table(&columns, rows, |model| model.replies + model.errors + model.questions);
     }
 
@@ -92,18 +96,13 @@ impl Page {
         self.value(&family::ERROR_MESSAGES_5M, created.errors as f64);
         self.value(&family::INPUT_TOKENS_5M, created.input_tokens.as_f64());
         self.value(&family::OUTPUT_TOKENS_5M, created.output_tokens.as_f64());
-        let columns: [Column<ModelTally>; 4] = [
-            (&family::MESSAGES_PER_MODEL_5M, |m| some(m.replies)),
-            (&family::ERRORS_PER_MODEL_5M, |m| some(m.errors)),
-            (&family::MODEL_INPUT_TOKENS_5M, |m| {
-                (m.questions > 0).then(|| m.input_tokens.as_f64())
-            }),
-            (&family::MODEL_OUTPUT_TOKENS_5M, |m| {
-                (m.replies > 0).then(|| m.output_tokens.as_f64())
-            }),
+        let by_model = [
+            &family::MESSAGES_PER_MODEL_5M,
+            &family::ERRORS_PER_MODEL_5M,
+            &family::MODEL_INPUT_TOKENS_5M,
+            &family::MODEL_OUTPUT_TOKENS_5M,
         ];
-        let rows = named(ledger, &created.models);
-        self.table(&columns, rows, |model| model.replies + model.errors + model.questions);
+        self.models(ledger, created, by_model);
 
         let updated = windows.updated.tool_calls();
         self.value(&family::TOOL_CALLS_5M, updated.calls as f64);

@@ -4,7 +4,7 @@ use std::ops::AddAssign;
 
 use rustc_hash::FxHashMap;
 
-use super::document::{Field, Malformed};
+use super::field::{Field, Malformed};
 use super::labels::Label;
 
 /// A number of tokens, exact to a millionth.
