@@ -153,7 +153,13 @@ impl Ledger {
             let recent = message.created_at.is_some_and(|time| self.days.may_keep(time, now));
             let user = message.user.filter(|_| recent).map(|user| self.people.number(user));
             let entry = Entry::new(&message, user, &mut self.labels);
-            self.enter(message, entry);
+            if message.by_user || entry.is_unfinished_reply() {
+                self.enter(message, entry);
+            } else {
+                // A whole reply of the history can change no more.
+                self.note_reply(&message, entry.contribution.model);
+                seal(&entry, &mut self.sealed, &mut self.days);
+            }
         }
         if let History::ReadTo(position) = self.history {
             // In the history the time of the last message takes the place of the present.
@@ -208,15 +214,8 @@ impl Ledger {
     }
 
     fn enter(&mut self, message: Message<'_>, mut entry: Entry) {
-        if let Some(parent) = message.parent_message_id.filter(|_| !message.by_user) {
-            let reply = FirstReply { id: message.id, model: entry.contribution.model };
-            match self.first_replies.get_mut(parent) {
-                Some(first) if first.id <= reply.id => {}
-                Some(first) => *first = reply,
-                None => {
-                    self.first_replies.insert(parent.into(), reply);
-                }
-            }
+        if !message.by_user {
+            self.note_reply(&message, entry.contribution.model);
         }
         if let Some(known) = self.entries.get(&message.id) {
             if known.sealed {
@@ -227,6 +226,18 @@ impl Ledger {
             entry.followed = known.followed;
         }
         self.entries.insert(message.id, entry);
+    }
+
+    fn note_reply(&mut self, message: &Message<'_>, model: Label) {
+        let Some(parent) = message.parent_message_id else { return };
+        let reply = FirstReply { id: message.id, model };
+        match self.first_replies.get_mut(parent) {
+            Some(first) if first.id <= reply.id => {}
+            Some(first) => *first = reply,
+            None => {
+                self.first_replies.insert(parent.into(), reply);
+            }
+        }
     }
 
     /// Gives each unanswered user message the first reply to it, if one came within a day.
@@ -260,12 +271,7 @@ impl Ledger {
             if let Some(entry) = self.entries.get_mut(&id) {
                 entry.sealed = true;
                 entry.followed = false;
-                let answered_by = entry.answer.map_or(Label::UNKNOWN, |answer| answer.model);
-                self.sealed.add(&entry.contribution, Some(answered_by));
-                let user = entry.user.filter(|_| entry.present);
-                if let (Some(time), Some(user)) = (entry.created_at, user) {
-                    self.days.add(time, user);
-                }
+                seal(entry, &mut self.sealed, &mut self.days);
             }
         }
         self.entries.retain(|id, entry| !entry.sealed || (entry.present && *id >= outside_windows));
@@ -295,5 +301,15 @@ impl Ledger {
             // A day is over: what is known now is what counts.
             entry.last_open = None;
         }
+    }
+}
+
+/// Adds what a message counts to the sums over the history.
+fn seal(entry: &Entry, sealed: &mut Tally, days: &mut UserDays) {
+    let answered_by = entry.answer.map_or(Label::UNKNOWN, |answer| answer.model);
+    sealed.add(&entry.contribution, Some(answered_by));
+    let user = entry.user.filter(|_| entry.present);
+    if let (Some(time), Some(user)) = (entry.created_at, user) {
+        days.add(time, user);
     }
 }
