@@ -35,7 +35,8 @@ pub struct Problems(pub Vec<Problem>);
 impl Reader {
     /// Reads flags and the environment, after the lines of `.env` have been added to it.
     pub fn from_environment() -> Reader {
-        let dotenv = dotenvy::dotenv();
+        // `dotenvy::dotenv` would also look in all folders above.
+        let dotenv = dotenvy::from_path(".env");
         let mut reader = Reader { matches: command().get_matches(), problems: Vec::new() };
         match dotenv {
             Ok(_) => {}

@@ -4,7 +4,6 @@
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Document, doc};
@@ -62,12 +61,10 @@ impl Feedback {
             doc! { "feedback": { "$ne": null } }
         })
     }
-}
 
-impl Feedback {
     /// Enters the feedback on the messages before the watermark `before`.
     fn enter(&self, batches: &[RawBatch], before: ObjectId, stale_at: Instant) {
-        let window_start: DateTime<Utc> = self.store.now() - WINDOW;
+        let window_start = self.store.now() - WINDOW;
         let mut ledger = self.ledger.lock();
         let mut tally = RatingTally::default();
         let mut recent = Vec::new();

@@ -20,7 +20,7 @@ use super::document::Message;
 use super::entry::{Entry, FirstReply};
 use super::labels::{Label, Labels, People};
 use super::object_id::{at, seconds_between, time_of};
-use super::ratings::Ratings;
+use super::ratings::{Rated, Ratings};
 use super::tally::Tally;
 use super::user_days::UserDays;
 use super::windows::{WINDOW, Windows};
@@ -207,7 +207,7 @@ impl Ledger {
     }
 
     /// The feedback on the messages after the watermark.
-    pub fn young_feedback(&self) -> impl Iterator<Item = super::ratings::Rated> {
+    pub fn young_feedback(&self) -> impl Iterator<Item = Rated> {
         let start = self.watermark.unwrap_or(ObjectId::from_bytes([0xff; 12]));
         let young = self.entries.range(start..).map(|(_, entry)| entry);
         young.filter(|entry| entry.present).filter_map(Entry::feedback)

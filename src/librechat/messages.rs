@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use mongodb::bson::{Document, doc};
 use mongodb::raw_batch_cursor::RawBatch;
 use tokio::sync::Notify;
@@ -73,11 +74,7 @@ impl Messages {
         read_all(cursor, refresh).await
     }
 
-    fn enter(
-        &mut self,
-        batches: &[RawBatch],
-        settled_now: chrono::DateTime<chrono::Utc>,
-    ) -> Families {
+    fn enter(&mut self, batches: &[RawBatch], settled_now: DateTime<Utc>) -> Families {
         let mut ledger = self.ledger.lock();
         ledger.enter_read(batches.iter().flat_map(documents).filter_map(Message::read));
         ledger.advance(settled_now);

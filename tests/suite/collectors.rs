@@ -5,6 +5,7 @@ use chrono_tz::Tz;
 use mongodb::bson::{Document, doc};
 use mongodb::{Database, IndexModel};
 use usage_exporter::config::General;
+use usage_exporter::exposition::Kind;
 use usage_exporter::librechat::{catalogue, groups, groups::Groups};
 
 use crate::exporter::{Exporter, settings};
@@ -36,6 +37,53 @@ async fn a_group_that_is_off_takes_exactly_its_families_away() {
             described.is_none_or(|description| !description.groups.contains(&off))
         });
         assert_eq!(found, expected, "without {off}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn before_the_history_is_read_only_what_needs_it_is_absent() {
+    let (database, now) = librechat().await;
+    let mut exporter = Exporter::new(&database, Tz::UTC, now);
+    let early = exporter.refresh_only(|name| name != "baseline").await.expect("a refresh");
+    for absent in ["librechat_messages_total", "librechat_daily_unique_users"] {
+        assert!(!early.contains_key(absent), "{absent} is known before the history");
+    }
+    let late = exporter.refresh().await.expect("a refresh");
+    assert_eq!(late["usage_exporter_baseline_progress_ratio"], 1.0);
+    for present in
+        ["librechat_messages_5m", "librechat_thumbs_up_total", "librechat_conversations_total"]
+    {
+        assert_eq!(early[present], late[present], "{present}");
+    }
+    assert_eq!(late["librechat_messages_total"], 25.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn counters_stay_and_windows_empty_when_everything_is_deleted() {
+    let (database, now) = librechat().await;
+    let mut exporter = Exporter::new(&database, Tz::UTC, now);
+    let before = exporter.refresh().await.expect("a refresh");
+    assert!(before["librechat_messages_5m"] > 0.0);
+    for name in ["messages", "conversations", "users", "files"] {
+        database.collection::<Document>(name).delete_many(doc! {}).await.expect("a deletion");
+    }
+    for minutes in [1, 20, 60 * 30] {
+        exporter.set_now(now + TimeDelta::minutes(minutes));
+        let after = exporter.refresh().await.expect("a refresh");
+        for (key, value) in &before {
+            let described = catalogue::ALL.iter().find(|d| d.name == family(key));
+            if described.is_some_and(|description| description.kind == Kind::Counter) {
+                let shown = after[key];
+                assert!(
+                    shown >= *value,
+                    "{key} fell from {value} to {shown} after {minutes} minutes"
+                );
+            }
+        }
+        assert_eq!(after["librechat_messages_total"], before["librechat_messages_total"]);
+        let gauges =
+            ["librechat_messages_5m", "librechat_active_users", "librechat_thumbs_up_total"];
+        assert_eq!(gauges.map(|name| after[name]), [0.0; 3], "after {minutes} minutes");
     }
 }
 

@@ -140,7 +140,9 @@ async fn promtool_finds_only_the_names_that_the_contract_gives() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_route_answers_as_its_clients_expect() {
     let database = librechat().await;
-    let server = start(&settings(&database));
+    let mut settings = settings(&database);
+    settings.push(("METRICS_CACHE_ENABLED", "false".to_owned()));
+    let server = start(&settings);
     let status = |method, path| server.request(method, path, ("Accept", "*/*")).status().as_u16();
     let header = |path, header: (&str, &str), name: &str| {
         let response = server.request("GET", path, header);
@@ -162,6 +164,12 @@ async fn every_route_answers_as_its_clients_expect() {
     assert_eq!(header("/metrics", gzip, "content-encoding"), Some("gzip".to_owned()));
     assert_eq!(header("/metrics", prometheus, "content-encoding"), None);
     assert!(server.get("/readyz").contains("\"ready\":true"));
+
+    let page = samples::of_page(&server.get("/metrics"));
+    let answered = |code, path| {
+        page[&samples::key("usage_exporter_http_requests_total", &[("code", code), ("path", path)])]
+    };
+    assert_eq!((answered("405", "/readyz"), answered("404", "other")), (1.0, 1.0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -169,7 +177,7 @@ async fn a_signal_ends_it_although_a_connection_is_open() {
     let database = librechat().await;
     for signal in ["TERM", "INT"] {
         let server = start(&settings(&database));
-        server.get("/healthz");
+        let _connection = server.kept_alive();
         assert!(server.end(signal).success(), "{signal}");
     }
 }

@@ -1,7 +1,10 @@
 //! The real binary as a process.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 
 use ureq::http::Response;
@@ -24,6 +27,16 @@ pub fn command(settings: &[(&str, &str)]) -> Command {
 /// Runs the binary to its end.
 pub fn run(settings: &[(&str, &str)], arguments: &[&str]) -> Output {
     command(settings).args(arguments).output().expect("the binary runs")
+}
+
+/// Runs the binary to its end in a folder with a file `.env` of these lines.
+pub fn run_with_dotenv(lines: &str, settings: &[(&str, &str)]) -> Output {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("dotenv-{number}"));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    std::fs::write(folder.join(".env"), lines).expect("a file");
+    command(settings).current_dir(folder).output().expect("the binary runs")
 }
 
 /// A server that ends with the test.
@@ -86,6 +99,16 @@ impl Server {
             let depends_on = ["baseline", "feedback"];
             messages_asked |= of("messages") && !depends_on.iter().any(|n| waiting.contains(n));
         }
+    }
+
+    /// A connection on which a request has been answered, and which stays open.
+    pub fn kept_alive(&self) -> TcpStream {
+        let mut stream =
+            TcpStream::connect(self.address.replace("http://", "")).expect("a connection");
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: exporter\r\n\r\n").expect("a request");
+        let mut first = [0];
+        stream.read_exact(&mut first).expect("an answer");
+        stream
     }
 
     /// A request with a header.

@@ -2,7 +2,7 @@
 
 use usage_exporter::config;
 
-use crate::process::run;
+use crate::process::{run, run_with_dotenv};
 
 fn refused(settings: &[(&str, &str)]) -> String {
     let output = run(settings, &[]);
@@ -51,6 +51,25 @@ fn the_name_that_librechat_gives_to_the_uri_is_understood() {
     assert!(message.contains("1 setting is wrong"), "{message}");
     let message = refused(&[("MONGODB_URI", "nonsense"), ("MONGO_URI", "mongodb://mongodb")]);
     assert!(message.contains("MONGODB_URI: expected"), "{message}");
+}
+
+#[test]
+fn a_file_of_settings_is_read_and_the_environment_wins() {
+    let refused = |lines, settings: &[(&str, &str)]| {
+        let output = run_with_dotenv(lines, settings);
+        assert_eq!(output.status.code(), Some(2));
+        String::from_utf8(output.stderr).expect("text")
+    };
+    let message = refused("METRICS_PORT=from-file\nLOGGING_LEVEL=loud\n", &[]);
+    assert!(
+        message.contains("METRICS_PORT=\"from-file\"") && message.contains("loud"),
+        "{message}"
+    );
+    let message = refused("METRICS_PORT=from-file\n", &[("METRICS_PORT", "from-environment")]);
+    assert!(message.contains("from-environment") && !message.contains("from-file"), "{message}");
+    let message = refused("MONGODB_URI=mongodb://a:hunter2@b 'unfinished\n", &[]);
+    assert!(message.contains(".env: expected a readable file"), "{message}");
+    assert!(!message.contains("hunter2"), "{message}");
 }
 
 #[test]
