@@ -107,10 +107,12 @@ pub enum Next {
     /// The answer is complete; ask again after the interval.
     #[default]
     Interval,
+    /// The answer is complete; ask again after this time.
+    In(Duration),
     /// The answer is not complete yet; go on at once.
     Continue,
-    /// The answer is complete for good.
-    Never,
+    /// The answer is complete until the collector is woken.
+    WhenWoken,
 }
 
 impl From<Families> for Answer {

@@ -13,6 +13,7 @@
 //! * [`collector`] is the interface of a collector; [`scheduler`] asks each on its own interval.
 //! * [`exposition`] describes metric families and keeps the page that a scrape gets.
 //! * [`http`] serves that page.
+//! * [`state`] is the file in which a source keeps what must survive a restart.
 //! * [`telemetry`] writes the log.
 //!
 //! [`run`] puts the parts together.
@@ -27,11 +28,12 @@ pub mod http;
 pub mod librechat;
 pub mod mongo;
 pub mod scheduler;
+pub mod state;
 pub mod telemetry;
 
 mod run;
 
-pub use run::{print_once, serve};
+pub use run::{audit, print_once, serve};
 
 /// The version of the exporter.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,12 +1,13 @@
-//! `usage-exporter` serves metrics; `usage-exporter --once` prints them.
+//! `usage-exporter` serves metrics, `usage-exporter --once` prints them, and `usage-exporter audit`
+//! checks them.
 
 use std::process::ExitCode;
 
 use anyhow::Context;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use usage_exporter::config::Config;
-use usage_exporter::{print_once, serve, telemetry};
+use usage_exporter::config::{Config, Task};
+use usage_exporter::{audit, print_once, serve, telemetry};
 
 /// The exit code when a setting is wrong.
 const WRONG_SETTINGS: u8 = 2;
@@ -32,8 +33,10 @@ fn main() -> ExitCode {
 
 #[tokio::main]
 async fn run(config: &Config) -> anyhow::Result<bool> {
-    if config.once {
-        return print_once(config, &mut std::io::stdout()).await;
+    match config.task {
+        Task::Once => return print_once(config, &mut std::io::stdout()).await,
+        Task::Audit => return audit(config, &mut std::io::stdout()).await,
+        Task::Serve => {}
     }
     let listener = TcpListener::bind((config.host, config.port))
         .await

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use mongodb::bson::{RawDocumentBuf, doc};
+use futures_util::TryStreamExt;
+use mongodb::bson::oid::ObjectId;
+use mongodb::bson::{Document, RawDocumentBuf, doc};
 use mongodb::error::{Error, ErrorKind};
 use mongodb::options::{ClientOptions, ConnectionString, ReadPreference, SelectionCriteria};
 use mongodb::{Client, Database};
@@ -70,25 +72,41 @@ impl Mongo {
         Ok(Client::with_options(options)?.database(&self.database_name))
     }
 
-    /// The time of day on the server that answers, or `None` where it does not tell.
+    /// What the server that answers tells about itself.
     ///
     /// # Errors
     ///
     /// If the server does not answer or refuses.
-    pub async fn server_time(&self) -> Result<Option<DateTime<Utc>>, Failure> {
+    pub async fn hello(&self) -> Result<Server, Failure> {
         let database = self.database().await?;
         let mut command = database.run_command(doc! { "hello": 1 });
         if let Some(criteria) = database.selection_criteria() {
             command = command.selection_criteria(criteria.clone());
         }
         match command.await {
-            Ok(answer) => {
-                let time = answer.get_datetime("localTime").ok();
-                Ok(time.and_then(|time| DateTime::from_timestamp_millis(time.timestamp_millis())))
+            Ok(answer) => Ok(Server::read(&answer)),
+            Err(error) if command_code(&error) == Some(code::COMMAND_NOT_FOUND) => {
+                Ok(Server::default())
             }
-            Err(error) if command_code(&error) == Some(code::COMMAND_NOT_FOUND) => Ok(None),
             Err(error) => Err(failure(error)),
         }
+    }
+
+    /// What the server calls a collection for good: another after the collection was made anew. `None`
+    /// if there is no such collection, `Some(None)` where the server does not tell.
+    ///
+    /// # Errors
+    ///
+    /// If the server does not answer or refuses.
+    pub async fn collection_identity(&self, name: &str) -> Result<Option<Option<String>>, Failure> {
+        let database = self.database().await?;
+        let listed = database.list_collections().filter(doc! { "name": name }).await;
+        let mut listed = listed.map_err(failure)?;
+        let collection = listed.try_next().await.map_err(failure)?;
+        Ok(collection.map(|collection| {
+            let bytes = collection.info.uuid.map(|uuid| uuid.bytes);
+            bytes.map(|bytes| bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+        }))
     }
 
     /// A collection of the database whose documents are read as they come over the wire.
@@ -104,11 +122,39 @@ impl Mongo {
     }
 }
 
+/// What a server tells about itself.
+#[derive(Debug, Clone, Default)]
+pub struct Server {
+    /// The time of day there.
+    pub time: Option<DateTime<Utc>>,
+    /// Which process it is: another after every restart.
+    pub process: Option<ObjectId>,
+}
+
+impl Server {
+    fn read(answer: &Document) -> Server {
+        let time = answer.get_datetime("localTime").ok();
+        let version = answer.get_document("topologyVersion").ok();
+        Server {
+            time: time.and_then(|time| DateTime::from_timestamp_millis(time.timestamp_millis())),
+            process: version.and_then(|version| version.get_object_id("processId").ok()),
+        }
+    }
+}
+
+const LOGIN: &str = "check the user, password and authSource of the URI";
+
+/// What the driver says of a server that refused a login.
+const REFUSED_LOGIN: &str = "AuthenticationFailed";
+
 /// What an error of the driver means to a collector.
 pub fn failure(error: Error) -> Failure {
     let (reason, answered, advice) = match error.kind.as_ref() {
-        ErrorKind::Authentication { .. } => {
-            (Reason::Authorization, true, "check the user, password and authSource of the URI")
+        ErrorKind::Authentication { .. } => (Reason::Authorization, true, LOGIN),
+        // After a login was refused the driver takes the server for unreachable for a while.
+        ErrorKind::ServerSelection { message, .. } if message.contains(REFUSED_LOGIN) => {
+            let message = format!("Authentication failed: {LOGIN}");
+            return Failure { reason: Reason::Authorization, answered: true, message };
         }
         ErrorKind::Command(command) => match command.code {
             code::UNAUTHORIZED | code::AUTHENTICATION_FAILED => {

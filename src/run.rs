@@ -4,7 +4,7 @@ use std::future::Future;
 use std::io::Write;
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use tokio::net::TcpListener;
 use tracing::{error, info};
 
@@ -14,6 +14,7 @@ use crate::exposition::{ExporterMetrics, Snapshot};
 use crate::http::{self, App};
 use crate::librechat;
 use crate::scheduler::{Scheduler, refresh_once};
+use crate::state::StateFile;
 
 /// Serves the metrics on `listener` until `shutdown` resolves.
 ///
@@ -62,6 +63,42 @@ pub async fn print_once(config: &Config, output: &mut impl Write) -> anyhow::Res
     Ok(failures.is_empty())
 }
 
+/// Compares what is stored with what the state file says was counted, counts what is missing, and
+/// writes to `output` what was found.
+///
+/// # Errors
+///
+/// If there is no state file, another process uses it, or the database does not answer.
+pub async fn audit(config: &Config, output: &mut impl Write) -> anyhow::Result<bool> {
+    if config.state_file.is_none() {
+        bail!("there is nothing to compare with: set STATE_FILE to the file of the exporter");
+    }
+    let exporter = ExporterMetrics::new(&librechat::catalogue::UP, false)?;
+    let state = open_state(config, &exporter)?;
+    let clock: librechat::Clock = Arc::new(chrono::Utc::now);
+    let source = librechat::Source::new(&config.librechat, &config.general, clock, state);
+    let late = source.audit(exporter.documents_read("audit")).await?;
+    for late in &late {
+        writeln!(output, "{late}")?;
+    }
+    let documents: u64 = late.iter().map(|late| late.documents).sum();
+    writeln!(output, "{documents} documents were stored behind the watermark and are counted now")?;
+    Ok(true)
+}
+
+fn open_state(config: &Config, exporter: &ExporterMetrics) -> anyhow::Result<StateFile> {
+    match &config.state_file {
+        Some(path) => Ok(StateFile::open(path, exporter.state_file()?)?),
+        None => {
+            info!(
+                "STATE_FILE is not set: after a restart the history is read again, and counters begin \
+                 again at what is stored then"
+            );
+            Ok(StateFile::off())
+        }
+    }
+}
+
 struct Parts {
     collectors: Vec<Box<dyn Collector>>,
     exporter: Arc<ExporterMetrics>,
@@ -71,8 +108,10 @@ struct Parts {
 impl Parts {
     fn new(config: &Config, process: bool) -> anyhow::Result<Parts> {
         let clock: librechat::Clock = Arc::new(chrono::Utc::now);
-        let collectors = librechat::collectors(&config.librechat, &config.general, clock);
         let exporter = Arc::new(ExporterMetrics::new(&librechat::catalogue::UP, process)?);
+        let state = open_state(config, &exporter)?;
+        let source = librechat::Source::new(&config.librechat, &config.general, clock, state);
+        let collectors = source.collectors();
         let names: Vec<&'static str> =
             collectors.iter().map(|collector| collector.name()).collect();
         let snapshot = Arc::new(Snapshot::new(Arc::clone(&exporter), &names));

@@ -90,7 +90,7 @@ pub async fn refresh_once(
         loop {
             match runner.refresh().await {
                 Ok(Next::Continue) => {}
-                Ok(Next::Interval | Next::Never) => break,
+                Ok(Next::Interval | Next::In(_) | Next::WhenWoken) => break,
                 Err(failure) => {
                     failures.push(failure);
                     break;
@@ -135,13 +135,10 @@ impl Runner {
                 // Whoever asked may have gone away meanwhile.
                 let _ = done.send(());
             }
-            if next == Ok(Next::Never) {
-                return;
-            }
             let due = tokio::time::Instant::now() + self.pause;
             loop {
                 tokio::select! {
-                    () = tokio::time::sleep_until(due) => break,
+                    () = tokio::time::sleep_until(due), if next != Ok(Next::WhenWoken) => break,
                     () = self.schedule.wake.notified() => break,
                     Some(done) = requests.recv() => {
                         if self.failing.is_none() {
@@ -180,7 +177,8 @@ impl Runner {
         }
         self.pause = match next {
             Next::Continue => Duration::ZERO,
-            Next::Interval | Next::Never => self.schedule.pause(took),
+            Next::In(pause) => pause,
+            Next::Interval | Next::WhenWoken => self.schedule.pause(took),
         };
         self.publish(families, next);
         debug!(collector = self.collector.name(), ?took, "refreshed");
@@ -189,8 +187,8 @@ impl Runner {
 
     fn publish(&self, families: Families, next: Next) {
         let stale_at = match next {
-            Next::Never => None,
-            Next::Continue | Next::Interval => {
+            Next::WhenWoken => None,
+            Next::Continue | Next::Interval | Next::In(_) => {
                 let lifetime = self.pause.max(self.schedule.interval) * STALE_AFTER_INTERVALS;
                 Some(Instant::now() + lifetime)
             }

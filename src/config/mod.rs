@@ -7,6 +7,7 @@ mod reader;
 mod setting;
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono_tz::Tz;
@@ -40,6 +41,12 @@ const MAX_SERIES_PER_METRIC: Setting = Setting::new(
     "1000",
     "The most label sets a metric family may have; the rarest beyond are folded into `other`.",
 );
+const STATE_FILE: Setting = Setting::new(
+    "STATE_FILE",
+    "",
+    "Where counters are kept over restarts [default: nowhere; in the container \
+     /var/lib/usage-exporter/state].",
+);
 const LOGGING_LEVEL: Setting = Setting::new(
     "LOGGING_LEVEL",
     "info",
@@ -59,6 +66,7 @@ const SETTINGS: &[Setting] = &[
     METRICS_CACHE_ENABLED,
     METRICS_TIMEZONE,
     MAX_SERIES_PER_METRIC,
+    STATE_FILE,
     LOGGING_LEVEL,
     LOGGING_FORMAT,
 ];
@@ -77,8 +85,10 @@ pub struct Config {
     pub port: u16,
     /// Whether a scrape refreshes before it is answered.
     pub refresh_on_scrape: bool,
-    /// Refresh once, print the metrics and end.
-    pub once: bool,
+    /// What to do.
+    pub task: Task,
+    /// Where counters are kept over restarts.
+    pub state_file: Option<PathBuf>,
     /// What is logged.
     pub level: Level,
     /// How it is logged.
@@ -87,6 +97,17 @@ pub struct Config {
     pub general: General,
     /// What LibreChat's source is told.
     pub librechat: librechat::Settings,
+}
+
+/// What the process is started for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Task {
+    /// To serve metrics until it is told to end.
+    Serve,
+    /// To refresh once and print the metrics.
+    Once,
+    /// To compare what is stored with what was counted.
+    Audit,
 }
 
 /// The settings that hold for every source.
@@ -127,7 +148,8 @@ impl Config {
             host: host?,
             port: port?,
             refresh_on_scrape: !cache?,
-            once: reader.once(),
+            task: reader.task(),
+            state_file: reader.given(&STATE_FILE).map(PathBuf::from),
             level: level?,
             format: format?,
             general: general?,

@@ -5,11 +5,15 @@ use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
+use super::Task;
 use super::setting::Setting;
 
 const ABOUT: &str = "Prometheus exporter for the usage of self-hosted web applications.
 
 Every setting is an environment variable, a line in a file .env in the working directory, or a flag.";
+
+const ONCE: &str = "once";
+const AUDIT: &str = "audit";
 
 /// Reads settings and collects what is wrong with them.
 pub struct Reader {
@@ -52,9 +56,13 @@ impl Reader {
         reader
     }
 
-    /// Whether `--once` is given.
-    pub fn once(&self) -> bool {
-        self.matches.get_flag("once")
+    /// What the command line asks for.
+    pub fn task(&self) -> Task {
+        match self.matches.subcommand_name() {
+            Some(AUDIT) => Task::Audit,
+            _ if self.matches.get_flag(ONCE) => Task::Once,
+            _ => Task::Serve,
+        }
     }
 
     /// The value given, where there is one: an empty variable counts as none.
@@ -98,16 +106,19 @@ impl Reader {
         })
     }
 
-    /// A time span of at least a second: a number of seconds or a number with a unit.
+    /// A time span from a second to a day: a number of seconds or a number with a unit.
     pub fn duration(&mut self, setting: &Setting) -> Option<Duration> {
         let expected = "seconds or a duration such as 30s, 5m or 1h, from 1s to 1day";
         self.read(setting, expected, |value| {
-            let duration = match value.parse() {
-                Ok(seconds) => Duration::from_secs(seconds),
-                Err(_) => humantime::parse_duration(value).ok()?,
-            };
-            let allowed = Duration::from_secs(1)..=Duration::from_secs(24 * 60 * 60);
-            allowed.contains(&duration).then_some(duration)
+            duration(value).filter(|duration| (SECOND..=DAY).contains(duration))
+        })
+    }
+
+    /// A time span from a minute to a year.
+    pub fn long_duration(&mut self, setting: &Setting) -> Option<Duration> {
+        let expected = "seconds or a duration such as 12h or 7days, from 1m to 365days";
+        self.read(setting, expected, |value| {
+            duration(value).filter(|duration| (60 * SECOND..=365 * DAY).contains(duration))
         })
     }
 
@@ -118,6 +129,16 @@ impl Reader {
     /// Everything that was wrong.
     pub fn finish<T>(self, config: Option<T>) -> Result<T, Problems> {
         config.filter(|_| self.problems.is_empty()).ok_or(Problems(self.problems))
+    }
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+fn duration(value: &str) -> Option<Duration> {
+    match value.parse() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Err(_) => humantime::parse_duration(value).ok(),
     }
 }
 
@@ -142,16 +163,21 @@ impl std::error::Error for Problems {}
 /// The command line: a flag for every setting.
 fn command() -> Command {
     let version = format!("{} ({})", crate::VERSION, crate::REVISION);
-    let once = Arg::new("once")
-        .long("once")
+    let once = Arg::new(ONCE)
+        .long(ONCE)
         .action(ArgAction::SetTrue)
         .help("Refresh once, print the metrics and end; exit code 1 if something failed.");
+    let audit = Command::new(AUDIT).about(
+        "Compare what is stored with what the state file says was counted, and count what is missing.",
+    );
     Command::new("usage-exporter")
         .version(version)
         .about(ABOUT)
         .max_term_width(100)
         .arg(once)
         .args(super::settings().map(argument))
+        .subcommand(audit)
+        .disable_help_subcommand(true)
 }
 
 fn argument(setting: &'static Setting) -> Arg {
@@ -177,6 +203,7 @@ fn argument(setting: &'static Setting) -> Arg {
         .long(setting.flag())
         .env(variable)
         .hide_env_values(true)
+        .global(true)
         .value_name("VALUE")
         .help(help)
 }

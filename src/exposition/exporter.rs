@@ -20,13 +20,16 @@ crate::catalogue! {
     BASELINE_PROGRESS: Gauge "usage_exporter_baseline_progress_ratio" [] () "How much of the history the first pass has read, 0 to 1.";
     MALFORMED_FIELDS: Counter "usage_exporter_malformed_fields_total" ["collection", "field"] () "Fields skipped because their value has an unexpected type or range.";
     SERIES_DROPPED: Gauge "usage_exporter_series_dropped" ["family"] () "Label sets folded into `other` because the family has more than MAX_SERIES_PER_METRIC.";
+    STATE_SAVED: Gauge "usage_exporter_state_saved_timestamp_seconds" [] () "When the state file was last written.";
+    STATE_FAILURES: Counter "usage_exporter_state_failures_total" [] () "Writes of the state file that failed.";
+    AUDIT_LATE_DOCUMENTS: Counter "usage_exporter_audit_late_documents_total" ["collection"] () "Documents that an audit found behind the watermark and counted.";
     HTTP_REQUESTS: Counter "usage_exporter_http_requests_total" ["path", "code"] () "HTTP requests answered, by path and status code.";
 }
 
 /// What the exporter counts and measures about itself.
 ///
-/// [`MALFORMED_FIELDS`] and [`SERIES_DROPPED`] are described here and exported by the source that
-/// reads the documents, and so is [`BASELINE_PROGRESS`].
+/// [`MALFORMED_FIELDS`], [`SERIES_DROPPED`], [`BASELINE_PROGRESS`] and [`AUDIT_LATE_DOCUMENTS`] are
+/// described here and exported by the source that reads the documents.
 pub struct ExporterMetrics {
     registry: Registry,
     up: Gauge,
@@ -36,6 +39,15 @@ pub struct ExporterMetrics {
     failures: IntCounterVec,
     documents_read: IntCounterVec,
     http_requests: IntCounterVec,
+}
+
+/// What is told of the state file.
+#[derive(Debug, Clone)]
+pub struct StateMetrics {
+    /// When it was last written, in seconds since 1970.
+    pub saved: Gauge,
+    /// Writes that failed.
+    pub failures: IntCounter,
 }
 
 impl ExporterMetrics {
@@ -89,6 +101,18 @@ impl ExporterMetrics {
     /// Counts an answered HTTP request.
     pub fn answered(&self, path: &str, code: u16) {
         self.http_requests.with_label_values(&[path, code.to_string().as_str()]).inc();
+    }
+
+    /// The metrics of the state file, which are exported from now on.
+    ///
+    /// # Errors
+    ///
+    /// If they were asked for before.
+    pub fn state_file(&self) -> prometheus::Result<StateMetrics> {
+        Ok(StateMetrics {
+            saved: register(&self.registry, Gauge::with_opts(options(&STATE_SAVED))?)?,
+            failures: register(&self.registry, IntCounter::with_opts(options(&STATE_FAILURES))?)?,
+        })
     }
 
     /// All families as they are now.

@@ -4,6 +4,8 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::AddAssign;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 use super::catalogue::{Description, Kind};
 use super::families::Families;
 
@@ -22,20 +24,40 @@ pub type Labels = Vec<String>;
 #[derive(Debug)]
 pub struct Series {
     max_label_sets: usize,
-    highest: HashMap<&'static str, HashMap<Labels, f64>>,
-    admitted: HashMap<&'static str, HashSet<Labels>>,
+    shown: Shown,
+    changed: bool,
     dropped: BTreeMap<&'static str, usize>,
 }
 
+/// What must survive a restart, by the name of the family.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Shown {
+    /// The highest value of each series of a counter.
+    #[serde(serialize_with = "as_lists", deserialize_with = "of_lists")]
+    highest: HashMap<String, HashMap<Labels, f64>>,
+    /// The label sets that are not folded into `other`, where some are.
+    admitted: HashMap<String, HashSet<Labels>>,
+}
+
 impl Series {
-    /// Nothing shown yet; at most `max_label_sets` series in a family.
-    pub fn new(max_label_sets: usize) -> Series {
-        Series {
-            max_label_sets,
-            highest: HashMap::new(),
-            admitted: HashMap::new(),
-            dropped: BTreeMap::new(),
-        }
+    /// Series of which this was `shown` before; at most `max_label_sets` in a family.
+    pub fn new(max_label_sets: usize, shown: Shown) -> Series {
+        Series { max_label_sets, shown, changed: true, dropped: BTreeMap::new() }
+    }
+
+    /// What was shown.
+    pub fn shown(&self) -> &Shown {
+        &self.shown
+    }
+
+    /// Whether what was shown has changed since this was last asked.
+    pub fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
+    }
+
+    /// Notes that a save failed, so that the next refresh tries again.
+    pub fn not_saved(&mut self) {
+        self.changed = true;
     }
 
     /// Adds a family of samples to `families`; a counter with at least the value it has shown before.
@@ -48,9 +70,14 @@ impl Series {
         match description.kind {
             Kind::Gauge => families.series(description, samples),
             Kind::Counter => {
-                let highest = self.highest.entry(description.name).or_default();
+                let highest = self.shown.highest.entry(description.name.to_owned()).or_default();
+                let changed = &mut self.changed;
                 let samples = samples.into_iter().map(|(labels, value)| {
-                    let shown = highest.entry(labels.clone()).or_insert(value);
+                    let shown = highest.entry(labels.clone()).or_insert_with(|| {
+                        *changed = true;
+                        value
+                    });
+                    *changed |= *shown < value;
                     *shown = shown.max(value);
                     (labels, *shown)
                 });
@@ -79,12 +106,14 @@ impl Series {
         if rows.len() <= self.max_label_sets {
             return rows;
         }
-        let admitted = self.admitted.entry(first.name).or_default();
+        let admitted = self.shown.admitted.entry(first.name.to_owned()).or_default();
         rows.sort_by_cached_key(|(labels, value)| {
             (!admitted.contains(labels), Reverse(weight(value)), labels.clone())
         });
         let folded = rows.split_off(self.max_label_sets.saturating_sub(1));
-        admitted.extend(rows.iter().map(|(labels, _)| labels.clone()));
+        for (labels, _) in &rows {
+            self.changed |= admitted.insert(labels.clone());
+        }
         for description in shown_by {
             self.dropped.insert(description.name, folded.len());
         }
@@ -103,6 +132,19 @@ impl Series {
     pub fn dropped(&self) -> impl Iterator<Item = (&'static str, usize)> {
         self.dropped.iter().map(|(name, count)| (*name, *count))
     }
+}
+
+type Highest = HashMap<String, HashMap<Labels, f64>>;
+
+/// The series of each family as a list: label values cannot be the keys of a JSON object.
+fn as_lists<S: Serializer>(highest: &Highest, serializer: S) -> Result<S::Ok, S::Error> {
+    let lists = highest.iter().map(|(family, series)| (family, Vec::from_iter(series)));
+    serializer.collect_map(lists)
+}
+
+fn of_lists<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Highest, D::Error> {
+    let lists: HashMap<String, Vec<(Labels, f64)>> = HashMap::deserialize(deserializer)?;
+    Ok(lists.into_iter().map(|(family, series)| (family, series.into_iter().collect())).collect())
 }
 
 #[cfg(test)]
@@ -125,14 +167,14 @@ mod tests {
 
     #[test]
     fn a_counter_stays_where_it_was_until_the_sum_has_caught_up() {
-        let mut series = Series::new(10);
+        let mut series = Series::new(10, Shown::default());
         let values = [5.0, 3.0, 6.0].map(|value| shown(&mut series, value));
         assert_eq!(values, [5.0, 5.0, 6.0]);
     }
 
     #[test]
     fn the_rarest_rows_are_folded_and_a_row_once_shown_stays() {
-        let mut series = Series::new(3);
+        let mut series = Series::new(3, Shown::default());
         let first =
             series.bound(&[&ALL[0]], rows(&[("a", 5), ("b", 4), ("c", 3), ("d", 2)]), |v| *v);
         assert_eq!(first, rows(&[("a", 5), ("b", 4), (OTHER, 5)]));
@@ -144,7 +186,7 @@ mod tests {
 
     #[test]
     fn a_family_within_the_bound_is_left_alone() {
-        let mut series = Series::new(2);
+        let mut series = Series::new(2, Shown::default());
         assert_eq!(series.bound(&[&ALL[0]], rows(&[("a", 1), ("b", 2)]), |v| *v).len(), 2);
         assert_eq!(series.dropped().count(), 0);
     }

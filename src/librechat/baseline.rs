@@ -1,24 +1,30 @@
-//! The first pass: every message stored before the exporter was started is read once.
+//! The first pass: every message stored before the exporter was first started is read once.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use futures_util::StreamExt;
 use mongodb::bson::{Document, doc};
 use mongodb::raw_batch_cursor::RawBatch;
 use tokio::task::JoinHandle;
 use tracing::info;
 
+use super::book::History;
+use super::books::Books;
+use super::data_set::present;
 use super::document::{Message, projection};
 use super::groups::Groups;
-use super::messages::{Messages, SharedLedger};
-use super::store::{Store, documents};
+use super::messages::Messages;
+use super::object_id::time_of;
+use super::store::{BATCH_SIZE, Store, documents, horizon, read_all};
 use crate::collector::{Answer, Collector, Failure, Next, Reason, Refresh, Schedule};
 use crate::exposition::Families;
 use crate::exposition::exporter::BASELINE_PROGRESS;
 use crate::mongo::failure;
 
-/// How long one refresh reads before it reports how far it has come.
+/// How long one refresh reads before it saves and reports how far it has come.
 const SLICE: Duration = Duration::from_secs(3);
 
 /// How long MongoDB may take for one slice, which after the first answer ends by itself.
@@ -27,28 +33,45 @@ const DEADLINE: Duration = Duration::from_secs(120);
 /// Enters the history in the ledger, in the order of `_id`, a few seconds at a time.
 pub struct Baseline {
     store: Store,
-    ledger: SharedLedger,
+    books: Books,
     projection: Document,
-    began: Instant,
-    /// How many messages there were at the start.
+    pace: Pace,
+    /// The number of the books for which `expected` holds.
+    edition: u64,
+    /// How many messages there were when the pass began.
     expected: Option<u64>,
+    /// Whether the messages that were followed before a restart are entered again.
+    restored: bool,
+}
+
+/// How fast messages are read.
+struct Pace {
+    most_per_second: Option<u32>,
+    began: Instant,
     entered: u64,
 }
 
 impl Baseline {
-    /// A first pass over the messages before the watermark of `ledger`, reading what `groups` need.
-    pub fn new(store: Store, ledger: SharedLedger, groups: &Groups) -> Baseline {
+    /// A first pass over the history of `books`, reading what `groups` need, and at most so many
+    /// messages a second.
+    pub fn new(
+        store: Store,
+        books: Books,
+        groups: &Groups,
+        most_per_second: Option<u32>,
+    ) -> Baseline {
         Baseline {
             store,
-            ledger,
+            edition: books.edition(),
+            books,
             projection: projection(groups),
-            began: Instant::now(),
+            pace: Pace { most_per_second, began: Instant::now(), entered: 0 },
             expected: None,
-            entered: 0,
+            restored: false,
         }
     }
 
-    async fn expected(&mut self, refresh: &Refresh) -> Result<u64, Failure> {
+    async fn expected(&mut self, entered: u64, refresh: &Refresh) -> Result<u64, Failure> {
         if let Some(expected) = self.expected {
             return Ok(expected);
         }
@@ -60,48 +83,94 @@ impl Baseline {
             messages.estimated_document_count().max_time(refresh.time_left()).await
         };
         let expected = *self.expected.insert(expected.map_err(failure)?);
-        self.began = Instant::now();
-        info!(messages = expected, "reading the history once; counters appear when it is done");
+        self.pace = Pace { began: Instant::now(), entered: 0, ..self.pace };
+        if entered == 0 {
+            info!(messages = expected, "reading the history once; counters appear when it is done");
+        } else {
+            info!(entered, messages = expected, "going on to read the history");
+        }
         Ok(expected)
     }
 
-    /// Reads from `position` to the watermark, until the slice is over; true at the end of the history.
-    async fn read_slice(&mut self, refresh: &Refresh) -> Result<bool, Failure> {
-        let Some((position, watermark)) = self.ledger.lock().history_left() else {
-            return Ok(true);
-        };
-        let id = doc! { "$gt": position, "$lt": watermark };
+    /// Enters the messages again that were being followed when the exporter ended.
+    async fn restore(&mut self, refresh: &Refresh) -> Result<(), Failure> {
+        let ids = self.books.ledger().restored_history();
+        if !ids.is_empty() {
+            let id = doc! { "$in": ids };
+            let projection = self.projection.clone();
+            let cursor =
+                self.store.find_by_id(Messages::COLLECTION, id, projection, refresh).await?;
+            let batches = read_all(cursor, refresh).await?;
+            let messages = batches.iter().flat_map(documents).filter_map(Message::read);
+            self.books.ledger().enter_read(messages, self.store.now());
+        }
+        self.restored = true;
+        Ok(())
+    }
+
+    /// Reads the next slice of `history`; true at its end.
+    async fn read_slice(&mut self, history: History, refresh: &Refresh) -> Result<bool, Failure> {
+        let id = doc! { "$gt": history.read_to, "$lt": history.end };
+        let batch_size = self.pace.batch_size();
         let projection = self.projection.clone();
-        let mut cursor =
-            self.store.find_by_id(Messages::COLLECTION, id, projection, refresh).await?;
+        let reading =
+            self.store.find_by_id_in(batch_size, Messages::COLLECTION, id, projection, refresh);
+        let mut cursor = reading.await?;
         let began = Instant::now();
-        let mut entering: Option<JoinHandle<usize>> = None;
+        let mut entering: Option<JoinHandle<Result<usize, Failure>>> = None;
         let mut at_end = true;
         // While one answer is entered, MongoDB works on the next.
         while let Some(batch) = cursor.next().await {
-            self.entered += entered(entering.take(), refresh).await?;
-            entering = Some(self.enter(batch.map_err(failure)?));
+            self.pace.entered += entered(entering.take(), refresh).await?;
+            let batch = batch.map_err(failure)?;
+            must_reach(time_of(history.end), &batch)?;
+            entering = Some(self.enter(batch));
+            self.pace.keep().await;
             if began.elapsed() > SLICE {
                 at_end = false;
                 break;
             }
         }
-        self.entered += entered(entering.take(), refresh).await?;
+        self.pace.entered += entered(entering.take(), refresh).await?;
         Ok(at_end)
     }
 
-    fn enter(&self, batch: RawBatch) -> JoinHandle<usize> {
-        let ledger = self.ledger.clone();
+    fn enter(&self, batch: RawBatch) -> JoinHandle<Result<usize, Failure>> {
+        let books = self.books.clone();
+        let edition = self.edition;
         let now = self.store.now();
         tokio::task::spawn_blocking(move || {
+            books.check(edition)?;
             let messages = documents(&batch).filter_map(Message::read);
-            ledger.lock().enter_history(messages, now)
+            Ok(books.ledger().enter_history(messages, now))
         })
     }
 
-    fn progress(&self, expected: u64) -> Families {
-        let ratio = if expected == 0 { 0.0 } else { self.entered as f64 / expected as f64 };
-        families(ratio.min(0.99))
+    /// What comes after a slice.
+    fn progress(&self, entered: u64, expected: u64) -> Answer {
+        let seconds = self.pace.began.elapsed().as_secs_f64();
+        info!(
+            messages = entered,
+            of = expected,
+            per_second = (self.pace.entered as f64 / seconds).round(),
+            "reading the history"
+        );
+        let ratio = if expected == 0 { 0.0 } else { entered as f64 / expected as f64 };
+        Answer { families: families(ratio.min(0.99)), next: Next::Continue }
+    }
+}
+
+impl Pace {
+    fn batch_size(&self) -> u32 {
+        self.most_per_second.map_or(BATCH_SIZE, |most| most.min(BATCH_SIZE))
+    }
+
+    /// Waits until no more than allowed have been entered a second.
+    async fn keep(&self) {
+        if let Some(most) = self.most_per_second {
+            let due = Duration::from_secs_f64(self.entered as f64 / f64::from(most));
+            tokio::time::sleep(due.saturating_sub(self.began.elapsed())).await;
+        }
     }
 }
 
@@ -111,14 +180,32 @@ fn families(progress: f64) -> Families {
     families
 }
 
+/// Fails if the answer comes from a member of a replica set that does not have everything up to `end`.
+fn must_reach(end: DateTime<Utc>, batch: &RawBatch) -> Result<(), Failure> {
+    match horizon(batch) {
+        Some(time) if time < end => Err(Failure {
+            reason: Reason::Timeout,
+            answered: true,
+            message: format!(
+                "the member of the replica set that answered lags {} s behind the end of the history",
+                (end - time).num_seconds()
+            ),
+        }),
+        _ => Ok(()),
+    }
+}
+
 /// How many messages were entered by a task that may not have been started.
-async fn entered(task: Option<JoinHandle<usize>>, refresh: &Refresh) -> Result<u64, Failure> {
+async fn entered(
+    task: Option<JoinHandle<Result<usize, Failure>>>,
+    refresh: &Refresh,
+) -> Result<u64, Failure> {
     let Some(task) = task else { return Ok(0) };
     let count = task.await.map_err(|error| Failure {
         reason: Reason::Query,
         answered: true,
         message: format!("the messages read could not be entered: {error}"),
-    })?;
+    })??;
     refresh.count_documents(count);
     Ok(count as u64)
 }
@@ -130,27 +217,45 @@ impl Collector for Baseline {
     }
 
     fn schedule(&self) -> Schedule {
-        Schedule { on_scrape: false, deadline: DEADLINE, ..Schedule::every(DEADLINE) }
+        let wake = Arc::clone(&self.books.wakes().baseline);
+        Schedule { on_scrape: false, deadline: DEADLINE, wake, ..Schedule::every(DEADLINE) }
     }
 
     async fn refresh(&mut self, refresh: &Refresh) -> Result<Answer, Failure> {
-        let expected = self.expected(refresh).await?;
-        let now = self.store.earliest_now().await?;
-        self.ledger.lock().watermark(now);
-        let at_end = self.read_slice(refresh).await?;
-        let seconds = self.began.elapsed().as_secs_f64();
-        if !at_end {
-            info!(
-                messages = self.entered,
-                of = expected,
-                per_second = (self.entered as f64 / seconds).round(),
-                "reading the history"
-            );
-            return Ok(Answer { families: self.progress(expected), next: Next::Continue });
+        let now = present(&self.store, &self.books, refresh).await?;
+        if self.edition != self.books.edition() {
+            self.edition = self.books.edition();
+            self.expected = None;
         }
-        self.ledger.lock().complete_history(now);
-        self.ledger.changed.notify_one();
-        info!(messages = self.entered, seconds = (seconds * 10.0).round() / 10.0, "history read");
-        Ok(Answer { families: families(1.0), next: Next::Never })
+        let history = {
+            let mut ledger = self.books.ledger();
+            ledger.watermark(now);
+            ledger.book.history
+        };
+        if let Some(history) = history {
+            let expected = self.expected(history.entered, refresh).await?;
+            if !self.restored {
+                self.restore(refresh).await?;
+            }
+            let at_end = self.read_slice(history, refresh).await?;
+            let entered = self.books.ledger().book.history.map_or(0, |history| history.entered);
+            if at_end {
+                let seconds = self.pace.began.elapsed().as_secs_f64();
+                info!(
+                    messages = entered,
+                    seconds = (seconds * 10.0).round() / 10.0,
+                    "history read"
+                );
+                self.books.ledger().complete_history(now);
+            }
+            self.books.save_ledger(None).await;
+            if !at_end {
+                return Ok(self.progress(entered, expected));
+            }
+            for wake in [&self.books.wakes().messages, &self.books.wakes().days] {
+                wake.notify_one();
+            }
+        }
+        Ok(Answer { families: families(1.0), next: Next::WhenWoken })
     }
 }

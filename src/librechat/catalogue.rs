@@ -24,6 +24,14 @@ crate::catalogue! {
     WEEKLY_UNIQUE_USERS: Gauge "librechat_weekly_unique_users" [] (USER) "Different users with a message this week, which begins on Monday.";
     MONTHLY_UNIQUE_USERS: Gauge "librechat_monthly_unique_users" [] (USER) "Different users with a message this month.";
 
+    USERS_PER_DAY_MEAN: Gauge "librechat_users_per_day_mean" [] (USER) "Different users with a message a day, mean over the last STATISTICS_DAYS complete days.";
+    USERS_PER_DAY_DEVIATION: Gauge "librechat_users_per_day_stddev" [] (USER) "Different users with a message a day, standard deviation over the last STATISTICS_DAYS complete days.";
+    MESSAGES_PER_USER_MEAN: Gauge "librechat_messages_per_user_mean" [] (USER) "Messages by and to each user who was active in the last STATISTICS_DAYS complete days, mean.";
+    MESSAGES_PER_USER_DEVIATION: Gauge "librechat_messages_per_user_stddev" [] (USER) "Messages by and to each user who was active in the last STATISTICS_DAYS complete days, standard deviation.";
+    MESSAGES_PER_MODEL_TODAY: Gauge "librechat_messages_per_model_today" ["model"] (MODEL) "Replies today by model.";
+    MESSAGES_PER_MODEL_PER_DAY_MEAN: Gauge "librechat_messages_per_model_per_day_mean" ["model"] (MODEL) "Replies a day by model, mean over the last STATISTICS_DAYS complete days.";
+    MESSAGES_PER_MODEL_PER_DAY_DEVIATION: Gauge "librechat_messages_per_model_per_day_stddev" ["model"] (MODEL) "Replies a day by model, standard deviation over the last STATISTICS_DAYS complete days.";
+
     MESSAGES_PER_MODEL: Counter "librechat_messages_per_model_total" ["model"] (MODEL) "Replies by model.";
     ERRORS_PER_MODEL: Counter "librechat_errors_per_model_total" ["model"] (MODEL) "Messages with an error by model.";
     INPUT_TOKENS_PER_MODEL: Counter "librechat_input_tokens_per_model_total" ["model"] (MODEL, TOKEN) "Tokens of user messages by the model that answered.";

@@ -88,7 +88,7 @@ pub fn projection(groups: &Groups) -> Document {
         ("model", &[MODEL, RATING, TOOL]),
         ("endpoint", &[TOOL]),
         ("error", &[BASIC, MODEL]),
-        ("createdAt", &[USER, TIME_WINDOW]),
+        ("createdAt", &[USER, MODEL, TIME_WINDOW]),
         ("updatedAt", &[RATING, TOOL]),
         ("user", &[USER]),
         ("conversationId", &[USER]),

@@ -9,8 +9,10 @@ use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Document, doc};
 use mongodb::raw_batch_cursor::RawBatch;
 
+use super::books::Books;
+use super::data_set::present;
 use super::document::Message;
-use super::messages::{Messages, SharedLedger};
+use super::messages::Messages;
 use super::ratings::{Rated, RatingTally, Sweep};
 use super::store::{Store, documents, read_all};
 use super::windows::WINDOW;
@@ -28,14 +30,14 @@ const STALE_AFTER_SWEEPS: u32 = 5;
 /// feedback on younger messages.
 pub struct Feedback {
     store: Store,
-    ledger: SharedLedger,
+    books: Books,
     interval: Duration,
 }
 
 impl Feedback {
     /// A sweep every `interval`.
-    pub fn new(store: Store, ledger: SharedLedger, interval: Duration) -> Feedback {
-        Feedback { store, ledger, interval }
+    pub fn new(store: Store, books: Books, interval: Duration) -> Feedback {
+        Feedback { store, books, interval }
     }
 
     /// The filter for messages with feedback: one that an index on `feedback.rating` can answer, where
@@ -65,12 +67,12 @@ impl Feedback {
     /// Enters the feedback on the messages before the watermark `before`.
     fn enter(&self, batches: &[RawBatch], before: ObjectId, stale_at: Instant) {
         let window_start = self.store.now() - WINDOW;
-        let mut ledger = self.ledger.lock();
+        let mut ledger = self.books.ledger();
         let mut tally = RatingTally::default();
         let mut recent = Vec::new();
         let messages = batches.iter().flat_map(documents).filter_map(Message::read);
         for message in messages.filter(|message| message.id < before) {
-            let Some(rated) = Rated::read(&message, &mut ledger.labels) else { continue };
+            let Some(rated) = Rated::read(&message, &mut ledger.book.labels) else { continue };
             tally.add(&rated);
             if let (Some(time), Some(rating)) = (rated.updated_at, rated.rating)
                 && time >= window_start
@@ -95,8 +97,8 @@ impl Collector for Feedback {
     async fn refresh(&mut self, refresh: &Refresh) -> Result<Answer, Failure> {
         let began = Instant::now();
         let before = {
-            let now = self.store.earliest_now().await?;
-            self.ledger.lock().watermark(now)
+            let now = present(&self.store, &self.books, refresh).await?;
+            self.books.ledger().watermark(now)
         };
         let projection = doc! { "model": 1, "feedback": 1, "updatedAt": 1 };
         let filter = self.filter().await?;
@@ -105,7 +107,7 @@ impl Collector for Feedback {
         let pause = self.schedule().pause(began.elapsed());
         let stale_at = Instant::now() + pause * STALE_AFTER_SWEEPS;
         self.enter(&batches, before, stale_at);
-        self.ledger.changed.notify_one();
+        self.books.wakes().messages.notify_one();
         Ok(Families::default().into())
     }
 }

@@ -1,7 +1,9 @@
 //! The fields of a message that are read, and which of them could not be used.
 
+use serde::{Deserialize, Serialize};
+
 /// The fields of a message that can be malformed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "named after the fields, see `Field::name`")]
 pub enum Field {
     MessageId,
@@ -26,9 +28,6 @@ pub enum Field {
 }
 
 impl Field {
-    /// How many fields there are.
-    pub const COUNT: usize = Field::ALL.len();
-
     /// Every field, in the order of its number.
     pub const ALL: [Field; 19] = [
         Field::MessageId,
@@ -79,7 +78,8 @@ impl Field {
 }
 
 /// A set of fields that could not be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(from = "Vec<Field>", into = "Vec<Field>")]
 pub struct Malformed(u32);
 
 impl Malformed {
@@ -91,5 +91,19 @@ impl Malformed {
     /// The fields noted.
     pub fn fields(self) -> impl Iterator<Item = Field> {
         Field::ALL.into_iter().filter(move |field| self.0 & (1 << *field as u32) != 0)
+    }
+}
+
+impl From<Vec<Field>> for Malformed {
+    fn from(fields: Vec<Field>) -> Malformed {
+        let mut malformed = Malformed::default();
+        fields.into_iter().for_each(|field| malformed.note(field));
+        malformed
+    }
+}
+
+impl From<Malformed> for Vec<Field> {
+    fn from(malformed: Malformed) -> Vec<Field> {
+        malformed.fields().collect()
     }
 }

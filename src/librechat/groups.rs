@@ -63,6 +63,11 @@ impl Groups {
         Some(Groups(groups))
     }
 
+    /// The groups that are on.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.0.iter().copied()
+    }
+
     /// Whether a group is on.
     pub fn has(&self, group: &str) -> bool {
         self.0.contains(group)

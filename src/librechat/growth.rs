@@ -1,84 +1,50 @@
 //! The collectors of what is only counted: conversations, users and files ever stored.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
+use futures_util::TryStreamExt;
 use mongodb::bson::doc;
-use mongodb::bson::oid::ObjectId;
 
+use super::books::Books;
+use super::data_set::present;
 use super::object_id::at;
-use super::store::{Store, documents, read_all};
+use super::store::{Store, documents, horizon};
 use crate::collector::{Answer, Collector, Failure, Refresh, Schedule};
 use crate::exposition::{Description, Families};
 use crate::mongo::failure;
 
 /// Counts the documents of a collection: those stored at the start once, then those that come.
-///
-/// Documents after the watermark are kept by their `_id` until they have settled, so that one which is
-/// deleted the moment after it was seen stays counted.
 pub struct Growth {
     store: Store,
+    books: Books,
     collection: &'static str,
     family: &'static Description,
     settling_time: Duration,
+    tail_limit: usize,
     interval: Duration,
-    settled: Option<Settled>,
-    young: HashSet<ObjectId>,
-}
-
-/// The documents before the watermark.
-#[derive(Debug, Clone, Copy)]
-struct Settled {
-    watermark: ObjectId,
-    count: u64,
 }
 
 impl Growth {
-    /// A counter `family` of the documents of `collection`.
+    /// A counter `family` of the documents of `collection`, which is one of
+    /// [`COUNTED`](super::books::COUNTED).
     pub fn new(
         store: Store,
+        books: Books,
         collection: &'static str,
         family: &'static Description,
-        settling_time: Duration,
+        settings: &super::Settings,
         interval: Duration,
     ) -> Growth {
         Growth {
             store,
+            books,
             collection,
             family,
-            settling_time,
+            settling_time: settings.settling_time,
+            tail_limit: settings.tail_limit,
             interval,
-            settled: None,
-            young: HashSet::new(),
         }
-    }
-
-    async fn settled(&mut self, now: DateTime<Utc>, refresh: &Refresh) -> Result<Settled, Failure> {
-        if let Some(settled) = self.settled {
-            return Ok(settled);
-        }
-        let watermark = at(now - self.settling_time);
-        let collection = self.store.mongo().collection(self.collection).await?;
-        let filter = self.store.of_tenant(doc! { "_id": { "$lt": watermark } });
-        let count = collection
-            .count_documents(filter)
-            .max_time(refresh.time_left())
-            .await
-            .map_err(failure)?;
-        Ok(*self.settled.insert(Settled { watermark, count }))
-    }
-
-    /// Moves the watermark to `next`, past documents that have settled.
-    fn settle(&mut self, settled: Settled, next: ObjectId) {
-        let before = self.young.len();
-        self.young.retain(|id| *id >= next);
-        let passed = before - self.young.len();
-        self.settled = Some(Settled {
-            watermark: settled.watermark.max(next),
-            count: settled.count + passed as u64,
-        });
     }
 }
 
@@ -93,17 +59,27 @@ impl Collector for Growth {
     }
 
     async fn refresh(&mut self, refresh: &Refresh) -> Result<Answer, Failure> {
-        let now = self.store.earliest_now().await?;
-        let settled = self.settled(now, refresh).await?;
-        let id = doc! { "$gte": settled.watermark };
-        let cursor = self.store.find_by_id(self.collection, id, doc! { "_id": 1 }, refresh).await?;
-        let batches = read_all(cursor, refresh).await?;
-        let ids = batches.iter().flat_map(documents).map(|document| document.get_object_id("_id"));
-        self.young.extend(ids.flatten());
-        let count = settled.count + self.young.len() as u64;
-        self.settle(settled, at(now - self.settling_time));
+        let mut seen_until = present(&self.store, &self.books, refresh).await?;
+        let edition = self.books.edition();
+        let from = self.books.counted(self.collection).map(|counted| counted.watermark());
+        let id = doc! { "$gte": from };
+        let mut cursor =
+            self.store.find_by_id(self.collection, id, doc! { "_id": 1 }, refresh).await?;
+        while let Some(batch) = cursor.try_next().await.map_err(failure)? {
+            self.books.check(edition)?;
+            refresh.count_documents(documents(&batch).count());
+            seen_until = horizon(&batch).map_or(seen_until, |time| time.min(seen_until));
+            let ids = documents(&batch).filter_map(|document| document.get_object_id("_id").ok());
+            if let Some(mut counted) = self.books.counted(self.collection) {
+                counted.enter(ids, self.tail_limit);
+            }
+        }
         let mut families = Families::default();
-        families.value(self.family, count as f64);
+        if let Some(mut counted) = self.books.counted(self.collection) {
+            counted.settle(at(seen_until - self.settling_time));
+            families.value(self.family, counted.total() as f64);
+        }
+        self.books.save_counted(self.collection).await;
         Ok(families.into())
     }
 }

@@ -33,6 +33,9 @@ const COLLECTIONS: [&str; 16] = [
     "users",
 ];
 
+/// How many intervals pass from one inventory to the next.
+const INTERVALS: u32 = 5;
+
 /// The collections that every LibreChat has.
 const CERTAIN: [&str; 2] = ["messages", "conversations"];
 
@@ -46,9 +49,9 @@ pub struct Inventory {
 }
 
 impl Inventory {
-    /// An inventory every `interval`.
+    /// An inventory every few times that `interval` passes: each collection costs a command.
     pub fn new(store: Store, interval: Duration) -> Inventory {
-        Inventory { store, interval, checked: false }
+        Inventory { store, interval: interval * INTERVALS, checked: false }
     }
 
     async fn collections(&self) -> Result<Vec<&'static str>, Failure> {
@@ -98,7 +101,7 @@ impl Collector for Inventory {
     }
 
     fn schedule(&self) -> Schedule {
-        Schedule::every(self.interval)
+        Schedule { on_scrape: false, ..Schedule::every(self.interval) }
     }
 
     async fn refresh(&mut self, refresh: &Refresh) -> Result<Answer, Failure> {

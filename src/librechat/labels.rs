@@ -2,11 +2,15 @@
 
 use std::collections::HashMap;
 
+use serde::{Deserialize, Serialize};
+
 /// The most characters of a stored string that become a label value.
 const MAX_CHARACTERS: usize = 128;
 
 /// A string kept in [`Labels`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize,
+)]
 pub struct Label(u32);
 
 impl Label {
@@ -15,7 +19,8 @@ impl Label {
 }
 
 /// The label values seen: models, tools and endpoints.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(from = "Vec<Box<str>>", into = "Vec<Box<str>>")]
 pub struct Labels {
     numbers: HashMap<Box<str>, Label>,
     names: Vec<Box<str>>,
@@ -51,6 +56,22 @@ impl Labels {
     /// The string of a label.
     pub fn name(&self, label: Label) -> &str {
         self.names.get(label.0 as usize).map_or("unknown", |name| name)
+    }
+}
+
+impl From<Vec<Box<str>>> for Labels {
+    fn from(names: Vec<Box<str>>) -> Labels {
+        let mut labels = Labels::default();
+        for name in names {
+            labels.label(&name);
+        }
+        labels
+    }
+}
+
+impl From<Labels> for Vec<Box<str>> {
+    fn from(labels: Labels) -> Vec<Box<str>> {
+        labels.names
     }
 }
 

@@ -1,84 +1,90 @@
 //! The collector of everything that is about messages: it reads the tail.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use futures_util::TryStreamExt;
 use mongodb::bson::{Document, doc};
-use mongodb::raw_batch_cursor::RawBatch;
-use tokio::sync::Notify;
 
+use super::books::Books;
+use super::data_set::present;
 use super::document::{Message, projection};
 use super::groups::Groups;
-use super::ledger::Ledger;
+use super::object_id::at;
 use super::page::Page;
-use super::store::{Store, documents, read_all};
+use super::store::{Store, documents, horizon};
 use crate::collector::{Answer, Collector, Failure, Refresh, Schedule};
-use crate::exposition::Families;
-
-/// The ledger as the collectors share it.
-#[derive(Clone)]
-pub struct SharedLedger {
-    ledger: Arc<Mutex<Ledger>>,
-    /// Notified when something other than the tail has changed the ledger.
-    pub changed: Arc<Notify>,
-}
-
-impl SharedLedger {
-    /// Shares a ledger.
-    pub fn new(ledger: Ledger) -> SharedLedger {
-        SharedLedger { ledger: Arc::new(Mutex::new(ledger)), changed: Arc::default() }
-    }
-
-    /// The ledger. Nobody keeps it across an await point, and no scrape needs it.
-    pub fn lock(&self) -> MutexGuard<'_, Ledger> {
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+use crate::mongo::failure;
 
 /// Reads the tail and the open messages at every refresh.
 pub struct Messages {
     store: Store,
-    ledger: SharedLedger,
-    projection: Document,
+    books: Books,
+    /// The number of the books to which the page belongs.
+    edition: u64,
+    groups: Groups,
     interval: Duration,
+    max_series: usize,
     page: Page,
+    /// Whether `_id` is minted behind the watermark, because the server's clock stepped back.
+    behind_watermark: bool,
 }
 
 impl Messages {
     /// The name of the collection.
     pub const COLLECTION: &str = "messages";
 
-    /// A collector that enters messages in `ledger` and shows families of `groups`, each with at most
+    /// A collector that enters messages in `books` and shows families of `groups`, each with at most
     /// `max_series` label sets.
     pub fn new(
         store: Store,
-        ledger: SharedLedger,
+        books: Books,
         groups: &Groups,
         interval: Duration,
         max_series: usize,
     ) -> Messages {
         Messages {
+            edition: books.edition(),
+            page: Page::new(groups.clone(), max_series, books.shown()),
             store,
-            ledger,
-            projection: projection(groups),
+            books,
+            groups: groups.clone(),
             interval,
-            page: Page::new(groups.clone(), max_series),
+            max_series,
+            behind_watermark: false,
         }
     }
 
-    async fn read(&self, id: Document, refresh: &Refresh) -> Result<Vec<RawBatch>, Failure> {
-        let projection = self.projection.clone();
-        let cursor = self.store.find_by_id(Self::COLLECTION, id, projection, refresh).await?;
-        read_all(cursor, refresh).await
+    /// Enters the messages whose `_id` matches; returns until when everything stored was seen.
+    async fn read(
+        &self,
+        id: Document,
+        mut seen_until: DateTime<Utc>,
+        refresh: &Refresh,
+    ) -> Result<DateTime<Utc>, Failure> {
+        let projection = projection(&self.groups);
+        let mut cursor = self.store.find_by_id(Self::COLLECTION, id, projection, refresh).await?;
+        while let Some(batch) = cursor.try_next().await.map_err(failure)? {
+            self.books.check(self.edition)?;
+            refresh.count_documents(documents(&batch).count());
+            seen_until = horizon(&batch).map_or(seen_until, |time| time.min(seen_until));
+            let messages = documents(&batch).filter_map(Message::read);
+            self.books.ledger().enter_read(messages, seen_until);
+        }
+        Ok(seen_until)
     }
 
-    fn enter(&mut self, batches: &[RawBatch], settled_now: DateTime<Utc>) -> Families {
-        let mut ledger = self.ledger.lock();
-        ledger.enter_read(batches.iter().flat_map(documents).filter_map(Message::read));
-        ledger.advance(settled_now);
-        self.page.families(&ledger, self.store.now())
+    /// After the server's clock stepped back, messages are stored behind the watermark, where no refresh
+    /// looks. An audit counts them as soon as no more can come.
+    fn watch_clock(&mut self, now: DateTime<Utc>) {
+        let Some(watermark) = self.books.ledger().book.watermark else { return };
+        if at(now) < watermark {
+            self.behind_watermark = true;
+        } else if std::mem::take(&mut self.behind_watermark) {
+            self.books.want_audit();
+        }
     }
 }
 
@@ -89,20 +95,29 @@ impl Collector for Messages {
     }
 
     fn schedule(&self) -> Schedule {
-        Schedule { wake: Arc::clone(&self.ledger.changed), ..Schedule::every(self.interval) }
+        let wake = Arc::clone(&self.books.wakes().messages);
+        Schedule { wake, ..Schedule::every(self.interval) }
     }
 
     async fn refresh(&mut self, refresh: &Refresh) -> Result<Answer, Failure> {
-        let now = self.store.earliest_now().await?;
-        let (watermark, open) = {
-            let mut ledger = self.ledger.lock();
-            (ledger.watermark(now), ledger.open())
-        };
-        let mut batches = Vec::new();
-        if !open.is_empty() {
-            batches = self.read(doc! { "$in": open }, refresh).await?;
+        let now = present(&self.store, &self.books, refresh).await?;
+        if self.edition != self.books.edition() {
+            self.edition = self.books.edition();
+            self.page = Page::new(self.groups.clone(), self.max_series, self.books.shown());
         }
-        batches.extend(self.read(doc! { "$gte": watermark }, refresh).await?);
-        Ok(self.enter(&batches, now).into())
+        let tail = self.books.ledger().begin_read(now);
+        let mut seen_until = now;
+        if !tail.open.is_empty() {
+            seen_until = self.read(doc! { "$in": tail.open }, seen_until, refresh).await?;
+        }
+        seen_until = self.read(doc! { "$gte": tail.from }, seen_until, refresh).await?;
+        self.watch_clock(now);
+        let families = {
+            let mut ledger = self.books.ledger();
+            ledger.end_read(seen_until);
+            self.page.families(&mut ledger, self.store.now())
+        };
+        self.books.save_ledger(Some(self.page.shown())).await;
+        Ok(families.into())
     }
 }

@@ -3,14 +3,25 @@
 //! * [`settings`] and [`groups`]: what is read, and which metrics are wanted;
 //! * [`catalogue`]: every family;
 //! * [`document`], [`field`] and [`tool_call`]: reading one message;
-//! * [`ledger`]: every message entered once, with [`entry`], [`tally`], [`user_days`], [`windows`] and
-//!   [`ratings`] for what they add up to, and [`page`] for the families of it;
-//! * the collectors: [`messages`] reads what is new, [`baseline`] the history, [`feedback`] ratings of
-//!   old messages, [`growth`] counts conversations, users and files, [`inventory`] what is stored;
+//! * [`ledger`]: every message entered once, with [`book`] for the part that is saved, [`entry`],
+//!   [`tally`], [`days`], [`statistics`], [`windows`] and [`ratings`] for what messages add up to, and
+//!   [`page`] for the families of it; [`counted`]: documents of other collections;
+//! * [`books`]: what the collectors share and the state file keeps, and [`data_set`]: whether the
+//!   database is still the one that it is about;
+//! * the collectors: [`messages`] reads what is new, [`baseline`] the history, [`day_reader`] days
+//!   after a restart, [`feedback`] ratings of old messages, [`growth`] counts conversations, users and
+//!   files, [`inventory`] what is stored, [`audit`] what was missed;
 //! * [`store`] and [`object_id`]: asking MongoDB for documents by their place in insertion order.
 
+pub mod audit;
 pub mod baseline;
+pub mod book;
+pub mod books;
 pub mod catalogue;
+pub mod counted;
+pub mod data_set;
+pub mod day_reader;
+pub mod days;
 pub mod document;
 pub mod entry;
 pub mod feedback;
@@ -23,81 +34,127 @@ pub mod ledger;
 pub mod messages;
 pub mod object_id;
 pub mod page;
+mod pairs;
 pub mod ratings;
 pub mod settings;
+pub mod statistics;
 pub mod store;
 pub mod tally;
 pub mod tool_call;
-pub mod user_days;
 pub mod windows;
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus::IntCounter;
 
 pub use settings::Settings;
 pub use store::Clock;
 
-use crate::collector::Collector;
+use crate::collector::{Collector, Failure, Refresh};
 use crate::config::General;
 use crate::mongo::Mongo;
+use crate::state::StateFile;
+use audit::{Audit, Late};
 use baseline::Baseline;
+use books::Books;
 use catalogue::{CONVERSATIONS, REGISTERED_USERS, UPLOADED_FILES};
+use day_reader::DayReader;
 use feedback::Feedback;
 use groups::{BASIC, FILE, MODEL, RATING, TIME_WINDOW, TOKEN, TOOL, USER};
 use growth::Growth;
 use inventory::Inventory;
-use ledger::Ledger;
-use messages::{Messages, SharedLedger};
+use messages::Messages;
 use store::Store;
 
-/// The collectors that the enabled groups need, in the order in which a single refresh asks them.
-pub fn collectors(settings: &Settings, general: &General, clock: Clock) -> Vec<Box<dyn Collector>> {
-    let mongo = Mongo::new(
-        settings.uri.clone(),
-        settings.database.clone(),
-        settings.read_preference.clone(),
-    );
-    let store = Store::new(Arc::new(mongo), settings.tenant.clone(), clock);
-    let groups = &settings.groups;
-    let interval = general.interval;
-    let mut collectors: Vec<Box<dyn Collector>> = Vec::new();
+/// How long an audit by hand may take.
+const AUDIT_DEADLINE: Duration = Duration::from_secs(60 * 60);
 
-    for (group, collection, family) in [
-        (BASIC, "conversations", &CONVERSATIONS),
-        (USER, "users", &REGISTERED_USERS),
-        (FILE, "files", &UPLOADED_FILES),
-    ] {
-        if groups.has(group) {
-            let store = store.clone();
-            let settling_time = settings.settling_time;
-            collectors.push(Box::new(Growth::new(
-                store,
-                collection,
-                family,
-                settling_time,
-                interval,
-            )));
+/// One LibreChat.
+pub struct Source {
+    settings: Settings,
+    general: General,
+    store: Store,
+    books: Books,
+    /// Whether a metric needs the messages stored before the first start.
+    history_needed: bool,
+}
+
+impl Source {
+    /// The LibreChat of `settings`, with what `state` knows of it.
+    pub fn new(settings: &Settings, general: &General, clock: Clock, state: StateFile) -> Source {
+        let mongo = Mongo::new(
+            settings.uri.clone(),
+            settings.database.clone(),
+            settings.read_preference.clone(),
+        );
+        let history_needed = settings.groups.has_any(&[BASIC, TOKEN, USER, MODEL, TOOL]);
+        Source {
+            store: Store::new(Arc::new(mongo), settings.tenant.clone(), clock),
+            books: Books::open(state, settings, general, history_needed),
+            settings: settings.clone(),
+            general: general.clone(),
+            history_needed,
         }
     }
-    collectors.push(Box::new(Inventory::new(store.clone(), interval)));
 
-    let history_needed = groups.has_any(&[BASIC, TOKEN, USER, MODEL, TOOL]);
-    let ledger = Ledger::new(settings.settling_time, general.timezone, history_needed);
-    let ledger = SharedLedger::new(ledger);
-    if history_needed {
-        collectors.push(Box::new(Baseline::new(store.clone(), ledger.clone(), groups)));
+    /// The collectors that the enabled groups need, in the order in which a single refresh asks them.
+    pub fn collectors(&self) -> Vec<Box<dyn Collector>> {
+        let Source { settings, general, store, books, .. } = self;
+        let groups = &settings.groups;
+        let interval = general.interval;
+        let mut collectors = self.growth();
+        collectors.push(Box::new(Inventory::new(store.clone(), interval)));
+        if self.history_needed {
+            let rate = settings.baseline_rate;
+            let baseline = Baseline::new(store.clone(), books.clone(), groups, rate);
+            collectors.push(Box::new(baseline));
+        }
+        if groups.has_any(&[USER, MODEL]) {
+            collectors.push(Box::new(DayReader::new(store.clone(), books.clone())));
+        }
+        if groups.has(RATING) {
+            let every = settings.feedback_interval;
+            collectors.push(Box::new(Feedback::new(store.clone(), books.clone(), every)));
+        }
+        if self.history_needed || groups.has_any(&[RATING, TIME_WINDOW]) {
+            let (store, books) = (store.clone(), books.clone());
+            let messages = Messages::new(store, books, groups, interval, general.max_series);
+            collectors.push(Box::new(messages));
+        }
+        if self.history_needed || groups.has(FILE) {
+            collectors.push(Box::new(self.auditor()));
+        }
+        collectors
     }
-    if groups.has(RATING) {
-        let every = settings.feedback_interval;
-        collectors.push(Box::new(Feedback::new(store.clone(), ledger.clone(), every)));
+
+    /// Compares what is stored with what was counted, and counts what is missing.
+    ///
+    /// # Errors
+    ///
+    /// If the database does not answer or refuses.
+    pub async fn audit(&self, documents_read: IntCounter) -> Result<Vec<Late>, Failure> {
+        self.auditor().run(&Refresh::new(AUDIT_DEADLINE, documents_read)).await
     }
-    if history_needed || groups.has_any(&[RATING, TIME_WINDOW]) {
-        collectors.push(Box::new(Messages::new(
-            store,
-            ledger,
-            groups,
-            interval,
-            general.max_series,
-        )));
+
+    fn auditor(&self) -> Audit {
+        Audit::new(self.store.clone(), self.books.clone(), &self.settings, self.history_needed)
     }
-    collectors
+
+    fn growth(&self) -> Vec<Box<dyn Collector>> {
+        let mut collectors: Vec<Box<dyn Collector>> = Vec::new();
+        for (group, collection, family) in [
+            (BASIC, "conversations", &CONVERSATIONS),
+            (USER, "users", &REGISTERED_USERS),
+            (FILE, "files", &UPLOADED_FILES),
+        ] {
+            if self.settings.groups.has(group) {
+                let (store, books) = (self.store.clone(), self.books.clone());
+                let (settings, interval) = (&self.settings, self.general.interval);
+                let growth = Growth::new(store, books, collection, family, settings, interval);
+                collectors.push(Box::new(growth));
+            }
+        }
+        collectors
+    }
 }

@@ -18,3 +18,15 @@ pub fn time_of(id: ObjectId) -> DateTime<Utc> {
 pub fn seconds_between(from: ObjectId, to: ObjectId) -> i64 {
     (time_of(to) - time_of(from)).num_seconds()
 }
+
+/// The day on which an `_id` was minted, in days since 1970 (UTC).
+pub fn day_of(id: ObjectId) -> u32 {
+    u32::try_from(time_of(id).timestamp() / SECONDS_A_DAY).unwrap_or(0)
+}
+
+/// The smallest `_id` that can be minted on a day, in days since 1970 (UTC).
+pub fn start_of(day: u32) -> ObjectId {
+    at(DateTime::from_timestamp(i64::from(day) * SECONDS_A_DAY, 0).unwrap_or_default())
+}
+
+const SECONDS_A_DAY: i64 = 24 * 60 * 60;

@@ -9,10 +9,11 @@ use super::labels::Label;
 use super::ledger::Ledger;
 use super::messages::Messages;
 use super::ratings::{RatingTally, Thumbs};
+use super::statistics::{Daily, Spread, Statistics};
 use super::tally::{ModelTally, Tally, ToolTally};
 use super::windows::Windows;
 use crate::exposition::exporter::{MALFORMED_FIELDS, SERIES_DROPPED};
-use crate::exposition::series::Labels;
+use crate::exposition::series::{Labels, Shown};
 use crate::exposition::{Description, Families, Series};
 
 /// Makes families of what the ledger knows, and remembers what they have shown.
@@ -23,14 +24,22 @@ pub struct Page {
 }
 
 impl Page {
-    /// The families of `groups`, each with at most `max_series` label sets.
-    pub fn new(groups: Groups, max_series: usize) -> Page {
-        Page { groups, series: Series::new(max_series), families: Families::default() }
+    /// The families of `groups`, each with at most `max_series` label sets, of which this was `shown`
+    /// before.
+    pub fn new(groups: Groups, max_series: usize, shown: Shown) -> Page {
+        Page { groups, series: Series::new(max_series, shown), families: Families::default() }
+    }
+
+    /// What the families have shown.
+    pub fn shown(&mut self) -> &mut Series {
+        &mut self.series
     }
 
     /// All families that can be told now. Sums over the history are left out until it has been read.
-    pub fn families(&mut self, ledger: &Ledger, now: DateTime<Utc>) -> Families {
-        self.windows(ledger, &ledger.windows(now));
+    pub fn families(&mut self, ledger: &mut Ledger, now: DateTime<Utc>) -> Families {
+        if let Some(windows) = ledger.windows(now) {
+            self.windows(ledger, &windows);
+        }
         if let Some((ratings, window)) = ledger.ratings.now(now, ledger.young_feedback()) {
             self.ratings(ledger, &ratings, window);
         }
@@ -45,10 +54,7 @@ impl Page {
             ];
             self.models(ledger, &total, by_model);
             self.tools(ledger, &total);
-            let [daily, weekly, monthly] = ledger.unique_users(now);
-            self.value(&family::DAILY_UNIQUE_USERS, daily as f64);
-            self.value(&family::WEEKLY_UNIQUE_USERS, weekly as f64);
-            self.value(&family::MONTHLY_UNIQUE_USERS, monthly as f64);
+            self.days(ledger, now);
         }
         let dropped: Vec<(Labels, f64)> = self
             .series
@@ -59,6 +65,47 @@ impl Page {
         std::mem::take(&mut self.families)
     }
 
+    /// What is told of local days, as far as they are known.
+    fn days(&mut self, ledger: &mut Ledger, now: DateTime<Utc>) {
+        let families = [
+            &family::DAILY_UNIQUE_USERS,
+            &family::WEEKLY_UNIQUE_USERS,
+            &family::MONTHLY_UNIQUE_USERS,
+        ];
+        for (family, people) in families.into_iter().zip(ledger.unique_users(now)) {
+            if let Some(people) = people {
+                self.value(family, people as f64);
+            }
+        }
+        if let Some(replies) = ledger.replies_today(now) {
+            let today: [Column<u64>; 1] =
+                [(&family::MESSAGES_PER_MODEL_TODAY, |replies| some(*replies))];
+            self.table(&today, named(ledger, &replies), |replies| *replies);
+        }
+        if let Some(statistics) = ledger.statistics(now) {
+            self.statistics(ledger, &statistics);
+        }
+    }
+
+    fn statistics(&mut self, ledger: &Ledger, statistics: &Statistics) {
+        let users = [&family::USERS_PER_DAY_MEAN, &family::USERS_PER_DAY_DEVIATION];
+        self.spread(users, statistics.users_per_day);
+        if let Some(messages) = statistics.messages_per_user {
+            let families = [&family::MESSAGES_PER_USER_MEAN, &family::MESSAGES_PER_USER_DEVIATION];
+            self.spread(families, messages);
+        }
+        let per_model: [Column<Daily>; 2] = [
+            (&family::MESSAGES_PER_MODEL_PER_DAY_MEAN, |daily| Some(daily.spread().mean)),
+            (&family::MESSAGES_PER_MODEL_PER_DAY_DEVIATION, |daily| Some(daily.spread().deviation)),
+        ];
+        self.table(&per_model, named(ledger, &statistics.replies), Daily::sum);
+    }
+
+    fn spread(&mut self, [mean, deviation]: [&Description; 2], spread: Spread) {
+        self.value(mean, spread.mean);
+        self.value(deviation, spread.deviation);
+    }
+
     fn totals(&mut self, total: &Tally) {
         self.value(&family::MESSAGES, total.messages as f64);
         self.value(&family::ERROR_MESSAGES, total.errors as f64);
@@ -66,10 +113,10 @@ impl Page {
         self.value(&family::OUTPUT_TOKENS, total.output_tokens.as_f64());
         let malformed: Vec<(Labels, f64)> = Field::ALL
             .into_iter()
-            .filter(|field| total.malformed[*field as usize] > 0)
-            .map(|field| {
-                let labels = vec![Messages::COLLECTION.to_owned(), field.name().to_owned()];
-                (labels, total.malformed[field as usize] as f64)
+            .filter_map(|field| Some((field, *total.malformed.get(&field)?)))
+            .filter(|(_, count)| *count > 0)
+            .map(|(field, count)| {
+                (vec![Messages::COLLECTION.to_owned(), field.name().to_owned()], count as f64)
             })
             .collect();
         self.series(&MALFORMED_FIELDS, malformed);
@@ -192,12 +239,12 @@ fn some(count: u64) -> Option<f64> {
 }
 
 /// The rows of a tally with the names of their labels, in the order of the names.
-fn named<'a, K: LabelSet + 'a, V: Copy + 'a>(
+fn named<'a, K: LabelSet + 'a, V: Clone + 'a>(
     ledger: &Ledger,
     rows: impl IntoIterator<Item = (&'a K, &'a V)>,
 ) -> Vec<(Labels, V)> {
     let mut rows: Vec<(Labels, V)> =
-        rows.into_iter().map(|(key, value)| (key.names(ledger), *value)).collect();
+        rows.into_iter().map(|(key, value)| (key.names(ledger), value.clone())).collect();
     rows.sort_by(|(one, _), (other, _)| one.cmp(other));
     rows
 }
@@ -210,12 +257,12 @@ trait LabelSet {
 
 impl LabelSet for Label {
     fn names(&self, ledger: &Ledger) -> Labels {
-        vec![ledger.labels.name(*self).to_owned()]
+        vec![ledger.book.labels.name(*self).to_owned()]
     }
 }
 
 impl LabelSet for (Label, Label) {
     fn names(&self, ledger: &Ledger) -> Labels {
-        vec![ledger.labels.name(self.0).to_owned(), ledger.labels.name(self.1).to_owned()]
+        vec![ledger.book.labels.name(self.0).to_owned(), ledger.book.labels.name(self.1).to_owned()]
     }
 }

@@ -34,6 +34,26 @@ const SETTLING_TIME: Setting = Setting::new(
     "15m",
     "How long a message may still change after it was stored.",
 );
+const TAIL_LIMIT: Setting = Setting::new(
+    "TAIL_LIMIT",
+    "50000",
+    "How many young messages are read again at every refresh; beyond, the oldest count as settled.",
+);
+const BASELINE_MAX_MESSAGES_PER_SECOND: Setting = Setting::new(
+    "BASELINE_MAX_MESSAGES_PER_SECOND",
+    "",
+    "How fast the first pass reads the history at most [default: as fast as it can].",
+);
+const AUDIT_INTERVAL: Setting = Setting::new(
+    "AUDIT_INTERVAL",
+    "24h",
+    "How often it is checked that everything stored was counted.",
+);
+const STATISTICS_DAYS: Setting = Setting::new(
+    "STATISTICS_DAYS",
+    "30",
+    "Over how many complete days means and standard deviations go.",
+);
 const TENANT_ID: Setting = Setting::new("TENANT_ID", "", "Read only the documents of this tenant.");
 
 /// The settings of the LibreChat source, in the order of `--help`.
@@ -44,6 +64,10 @@ pub const SETTINGS: &[Setting] = &[
     TENANT_ID,
     FEEDBACK_INTERVAL,
     SETTLING_TIME,
+    TAIL_LIMIT,
+    BASELINE_MAX_MESSAGES_PER_SECOND,
+    AUDIT_INTERVAL,
+    STATISTICS_DAYS,
     Groups::SETTINGS[0],
     Groups::SETTINGS[1],
     Groups::SETTINGS[2],
@@ -71,6 +95,14 @@ pub struct Settings {
     pub feedback_interval: Duration,
     /// How long a document may still change.
     pub settling_time: Duration,
+    /// How many young messages are read again at every refresh.
+    pub tail_limit: usize,
+    /// How many messages of the history are read a second at most.
+    pub baseline_rate: Option<u32>,
+    /// From one audit to the next.
+    pub audit_interval: Duration,
+    /// Over how many complete days the statistics go.
+    pub statistics_days: u16,
     /// Which groups of metrics are on.
     pub groups: Groups,
 }
@@ -92,6 +124,20 @@ impl Settings {
         let tenant = reader.given(&TENANT_ID).map(str::to_owned);
         let feedback_interval = reader.duration(&FEEDBACK_INTERVAL);
         let settling_time = reader.duration(&SETTLING_TIME);
+        let tail_limit = reader.read(&TAIL_LIMIT, "a number from 1000 to 1000000", |value| {
+            value.parse().ok().filter(|limit| (1_000..=1_000_000).contains(limit))
+        });
+        let baseline_rate =
+            reader.read(&BASELINE_MAX_MESSAGES_PER_SECOND, "a number from 1 on", |value| {
+                if value.is_empty() {
+                    return Some(None);
+                }
+                value.parse().ok().filter(|rate| *rate >= 1).map(Some)
+            });
+        let audit_interval = reader.long_duration(&AUDIT_INTERVAL);
+        let statistics_days = reader.read(&STATISTICS_DAYS, "a number from 1 to 366", |value| {
+            value.parse().ok().filter(|days| (1..=366).contains(days))
+        });
         let groups = Groups::read(reader);
         let uri = uri?;
         Some(Settings {
@@ -103,6 +149,10 @@ impl Settings {
             tenant,
             feedback_interval: feedback_interval?,
             settling_time: settling_time?,
+            tail_limit: tail_limit?,
+            baseline_rate: baseline_rate?,
+            audit_interval: audit_interval?,
+            statistics_days: statistics_days?,
             groups: groups?,
         })
     }

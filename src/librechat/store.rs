@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
+use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Document, RawDocument, doc};
+use mongodb::options::Hint;
 use mongodb::raw_batch_cursor::{RawBatch, RawBatchCursor};
 
 use crate::collector::{Failure, Refresh};
@@ -13,9 +15,9 @@ use crate::mongo::{Mongo, failure};
 /// Tells the time; the tests have clocks of their own.
 pub type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
 
-/// How many documents come with one answer of MongoDB. Large enough that asking costs little, small
-/// enough that an answer costs little memory.
-const BATCH_SIZE: u32 = 4_000;
+/// How many documents come with one answer of MongoDB at most. Large enough that asking costs little,
+/// small enough that an answer costs little memory.
+pub const BATCH_SIZE: u32 = 4_000;
 
 /// The documents of a LibreChat.
 #[derive(Clone)]
@@ -46,18 +48,6 @@ impl Store {
         (self.clock)()
     }
 
-    /// The present here or on the server, whichever is earlier. `_id` is minted by the server's clock,
-    /// and a watermark ahead of it would pass messages that are not stored yet.
-    ///
-    /// # Errors
-    ///
-    /// If the server does not answer.
-    pub async fn earliest_now(&self) -> Result<DateTime<Utc>, Failure> {
-        let server = self.mongo.server_time().await?;
-        let now = self.now();
-        Ok(server.map_or(now, |server| server.min(now)))
-    }
-
     /// `filter`, for the documents of the tenant.
     pub fn of_tenant(&self, mut filter: Document) -> Document {
         if let Some(tenant) = &self.tenant {
@@ -78,18 +68,55 @@ impl Store {
         projection: Document,
         refresh: &Refresh,
     ) -> Result<RawBatchCursor, Failure> {
+        self.find_by_id_in(BATCH_SIZE, collection, id, projection, refresh).await
+    }
+
+    /// The same with answers of at most `batch_size` documents.
+    ///
+    /// # Errors
+    ///
+    /// If the server does not answer or refuses.
+    pub async fn find_by_id_in(
+        &self,
+        batch_size: u32,
+        collection: &str,
+        id: Document,
+        projection: Document,
+        refresh: &Refresh,
+    ) -> Result<RawBatchCursor, Failure> {
         let collection = self.mongo.collection(collection).await?;
         let mut find = collection
             .find(self.of_tenant(doc! { "_id": id }))
             .projection(projection)
             .sort(doc! { "_id": 1 })
-            .batch_size(BATCH_SIZE)
+            .batch_size(batch_size)
             .max_time(refresh.time_left());
         if self.tenant.is_some() {
-            // An index on the tenant would lead through the whole history.
-            find = find.hint(mongodb::options::Hint::Keys(doc! { "_id": 1 }));
+            find = find.hint(by_id());
         }
         find.batch().await.map_err(failure)
+    }
+
+    /// The first `_id` of a collection, if it has any document.
+    ///
+    /// # Errors
+    ///
+    /// If the server does not answer or refuses.
+    pub async fn first_id(
+        &self,
+        collection: &str,
+        refresh: &Refresh,
+    ) -> Result<Option<ObjectId>, Failure> {
+        let documents = self.mongo.collection(collection).await?;
+        let first = documents
+            .find_one(self.of_tenant(Document::new()))
+            .projection(doc! { "_id": 1 })
+            .sort(doc! { "_id": 1 })
+            .hint(by_id())
+            .max_time(refresh.time_left())
+            .await
+            .map_err(failure)?;
+        Ok(first.and_then(|document| document.get_object_id("_id").ok()))
     }
 
     /// Documents of a collection that match, in no order.
@@ -112,6 +139,18 @@ impl Store {
             .max_time(refresh.time_left());
         find.batch().await.map_err(failure)
     }
+}
+
+/// The index on `_id`. One on the tenant would lead through the whole history.
+pub fn by_id() -> Hint {
+    Hint::Keys(doc! { "_id": 1 })
+}
+
+/// The time until which the member of a replica set that gave this answer had everything; `None` where
+/// there is no replica set.
+pub fn horizon(batch: &RawBatch) -> Option<DateTime<Utc>> {
+    let time = batch.as_raw_document().get_timestamp("operationTime").ok()?;
+    DateTime::from_timestamp(time.time.into(), 0)
 }
 
 /// All answers of a cursor; their documents are counted in `refresh`.

@@ -1,18 +1,22 @@
 //! What messages add up to.
 
+use std::hash::Hash;
 use std::ops::AddAssign;
 
 use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
 
 use super::field::{Field, Malformed};
 use super::labels::Label;
+use super::pairs;
 
 /// A number of tokens, exact to a millionth.
 ///
 /// Token counts may have a fraction. Floating-point sums depend on the order of their terms, and a
 /// counter whose terms move from one sum into another would now and then fall by a rounding error,
 /// which Prometheus takes for a restart. Sums of integers do not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Tokens {
     millionths: u128,
 }
@@ -47,8 +51,26 @@ impl AddAssign for Tokens {
     }
 }
 
+/// A sum that can be compared with one over fewer messages.
+trait Surplus {
+    /// By how much `self` is more than `known`; nothing where it is less.
+    fn beyond(&self, known: &Self) -> Self;
+}
+
+impl Surplus for u64 {
+    fn beyond(&self, known: &u64) -> u64 {
+        self.saturating_sub(*known)
+    }
+}
+
+impl Surplus for Tokens {
+    fn beyond(&self, known: &Tokens) -> Tokens {
+        Tokens { millionths: self.millionths.saturating_sub(known.millionths) }
+    }
+}
+
 /// What one message adds to the sums.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Contribution {
     /// Whether a person wrote it.
     pub by_user: bool,
@@ -67,7 +89,8 @@ pub struct Contribution {
 }
 
 /// The sums over some messages: the history, the last five minutes.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Tally {
     /// Messages.
     pub messages: u64,
@@ -78,21 +101,26 @@ pub struct Tally {
     /// Tokens of replies.
     pub output_tokens: Tokens,
     /// The sums by model.
+    #[serde(with = "pairs")]
     pub models: FxHashMap<Label, ModelTally>,
     /// Messages with a tool call.
     pub messages_with_tools: u64,
     /// Tool calls by tool.
+    #[serde(with = "pairs")]
     pub tools: FxHashMap<Label, ToolTally>,
     /// Tool calls by model and tool.
+    #[serde(with = "pairs")]
     pub tools_of_models: FxHashMap<(Label, Label), u64>,
     /// Tool calls by endpoint and tool.
+    #[serde(with = "pairs")]
     pub tools_of_endpoints: FxHashMap<(Label, Label), u64>,
-    /// How often each field could not be used, by the field's number.
-    pub malformed: [u64; Field::COUNT],
+    /// How often each field could not be used.
+    #[serde(with = "pairs")]
+    pub malformed: FxHashMap<Field, u64>,
 }
 
 /// The sums of one model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ModelTally {
     /// Replies of the model.
     pub replies: u64,
@@ -107,7 +135,7 @@ pub struct ModelTally {
 }
 
 /// The sums of one tool.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ToolTally {
     /// Calls.
     pub calls: u64,
@@ -139,7 +167,7 @@ impl Tally {
         }
         self.add_tool_calls(message);
         for field in message.malformed.fields() {
-            self.malformed[field as usize] += 1;
+            *self.malformed.entry(field).or_default() += 1;
         }
     }
 
@@ -165,6 +193,100 @@ impl Tally {
             all += *tool;
         }
         all
+    }
+}
+
+impl AddAssign<&Tally> for Tally {
+    fn add_assign(&mut self, other: &Tally) {
+        self.messages += other.messages;
+        self.errors += other.errors;
+        self.input_tokens += other.input_tokens;
+        self.output_tokens += other.output_tokens;
+        self.messages_with_tools += other.messages_with_tools;
+        add_all(&mut self.models, &other.models);
+        add_all(&mut self.tools, &other.tools);
+        add_all(&mut self.tools_of_models, &other.tools_of_models);
+        add_all(&mut self.tools_of_endpoints, &other.tools_of_endpoints);
+        add_all(&mut self.malformed, &other.malformed);
+    }
+}
+
+impl Tally {
+    /// By how much each of these sums is more than that of `known`; nothing where it is less.
+    pub fn beyond(&self, known: &Tally) -> Tally {
+        Tally {
+            messages: self.messages.beyond(&known.messages),
+            errors: self.errors.beyond(&known.errors),
+            input_tokens: self.input_tokens.beyond(&known.input_tokens),
+            output_tokens: self.output_tokens.beyond(&known.output_tokens),
+            messages_with_tools: self.messages_with_tools.beyond(&known.messages_with_tools),
+            models: all_beyond(&self.models, &known.models),
+            tools: all_beyond(&self.tools, &known.tools),
+            tools_of_models: all_beyond(&self.tools_of_models, &known.tools_of_models),
+            tools_of_endpoints: all_beyond(&self.tools_of_endpoints, &known.tools_of_endpoints),
+            malformed: all_beyond(&self.malformed, &known.malformed),
+        }
+    }
+}
+
+impl Tally {
+    /// The same sums with other numbers for the labels.
+    pub fn relabelled(&self, mut other: impl FnMut(Label) -> Label) -> Tally {
+        let both = |other: &mut dyn FnMut(Label) -> Label, (one, two)| (other(one), other(two));
+        Tally {
+            models: self.models.iter().map(|(model, sums)| (other(*model), *sums)).collect(),
+            tools: self.tools.iter().map(|(tool, sums)| (other(*tool), *sums)).collect(),
+            tools_of_models: self
+                .tools_of_models
+                .iter()
+                .map(|(labels, calls)| (both(&mut other, *labels), *calls))
+                .collect(),
+            tools_of_endpoints: self
+                .tools_of_endpoints
+                .iter()
+                .map(|(labels, calls)| (both(&mut other, *labels), *calls))
+                .collect(),
+            ..self.clone()
+        }
+    }
+}
+
+fn add_all<K: Eq + Hash + Copy, V: AddAssign + Copy + Default>(
+    sums: &mut FxHashMap<K, V>,
+    others: &FxHashMap<K, V>,
+) {
+    for (key, value) in others {
+        *sums.entry(*key).or_default() += *value;
+    }
+}
+
+fn all_beyond<K: Eq + Hash + Copy, V: Surplus + Default>(
+    sums: &FxHashMap<K, V>,
+    known: &FxHashMap<K, V>,
+) -> FxHashMap<K, V> {
+    let nothing = V::default();
+    let beyond = |(key, sum): (&K, &V)| (*key, sum.beyond(known.get(key).unwrap_or(&nothing)));
+    sums.iter().map(beyond).collect()
+}
+
+impl Surplus for ModelTally {
+    fn beyond(&self, known: &ModelTally) -> ModelTally {
+        ModelTally {
+            replies: self.replies.beyond(&known.replies),
+            errors: self.errors.beyond(&known.errors),
+            questions: self.questions.beyond(&known.questions),
+            input_tokens: self.input_tokens.beyond(&known.input_tokens),
+            output_tokens: self.output_tokens.beyond(&known.output_tokens),
+        }
+    }
+}
+
+impl Surplus for ToolTally {
+    fn beyond(&self, known: &ToolTally) -> ToolTally {
+        ToolTally {
+            calls: self.calls.beyond(&known.calls),
+            errors: self.errors.beyond(&known.errors),
+        }
     }
 }
 

@@ -17,6 +17,12 @@ pub fn contains(now: DateTime<Utc>, time: DateTime<Utc>) -> bool {
     (now - WINDOW..=now + WINDOW).contains(&time)
 }
 
+/// Whether a message lies in one of the windows that end at `now`.
+pub fn shows(now: DateTime<Utc>, entry: &Entry) -> bool {
+    let lies = |time: Option<DateTime<Utc>>| time.is_some_and(|time| contains(now, time));
+    lies(entry.created_at) || (!entry.contribution.tool_calls.is_empty() && lies(entry.updated_at))
+}
+
 /// What happened in the last five minutes.
 #[derive(Debug)]
 pub struct Windows {

@@ -1,5 +1,7 @@
-//! The exporter against the oracle on random histories: chats, corrections, feedback and imports
-//! between refreshes, over minutes, days and changes of the clocks.
+//! The exporter against the oracle on random histories: chats, corrections, feedback, imports, deletions
+//! and restarts between refreshes, over minutes, days and changes of the clocks.
+
+use std::collections::HashSet;
 
 use chrono::{DateTime, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
@@ -68,6 +70,28 @@ enum Event {
     },
     /// A conversation, a user and a file.
     Others,
+    /// One message goes.
+    Delete {
+        message: usize,
+    },
+    /// All messages of a conversation go.
+    DeleteChat {
+        user: u8,
+    },
+    /// Old messages expire.
+    Expire {
+        hours: i64,
+    },
+    /// Conversations, users and files go.
+    DeleteOthers,
+    /// The exporter is restarted.
+    Restart,
+    /// The exporter is restarted without its state file.
+    RestartAnew,
+    /// The clocks of all machines step back.
+    ClockBack {
+        seconds: i64,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -133,12 +157,19 @@ fn event() -> impl Strategy<Value = Event> {
         ),
         1 => (0..ODD_FIELDS.len(), 0..7usize).prop_map(|(field, value)| Event::Odd { field, value }),
         1 => Just(Event::Others),
+        1 => message.prop_map(|message| Event::Delete { message }),
+        1 => (0..6u8).prop_map(|user| Event::DeleteChat { user }),
+        1 => (0..48i64).prop_map(|hours| Event::Expire { hours }),
+        1 => Just(Event::DeleteOthers),
+        2 => Just(Event::Restart),
+        1 => Just(Event::RestartAnew),
+        1 => (0..400i64).prop_map(|seconds| Event::ClockBack { seconds }),
     ]
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let seconds = prop_oneof![0..120i64, 0..1200i64, 0..7_200i64, 0..100_000i64];
-    (seconds, vec(event(), 0..8)).prop_map(|(seconds, events)| Step { seconds, events })
+    (seconds, vec(event(), 0..10)).prop_map(|(seconds, events)| Step { seconds, events })
 }
 
 fn history() -> impl Strategy<Value = (i64, usize, Vec<Step>)> {
@@ -152,11 +183,20 @@ struct World {
     database: Database,
     now: DateTime<Utc>,
     refreshed: DateTime<Utc>,
+    /// The latest time that it was.
+    latest: DateTime<Utc>,
     minted: u64,
     messages: Vec<Document>,
+    deleted: HashSet<ObjectId>,
+    exporter: Exporter,
 }
 
 impl World {
+    fn wait(&mut self, seconds: i64) {
+        self.now += TimeDelta::seconds(seconds);
+        self.latest = self.latest.max(self.now);
+    }
+
     fn mint(&mut self) -> ObjectId {
         self.minted += 1;
         let mut bytes = [0; 12];
@@ -211,17 +251,37 @@ impl World {
         let seconds = id.timestamp().timestamp_millis() / 1000;
         let age = self.refreshed.timestamp() - seconds;
         let by_user = message.get_bool("isCreatedByUser").ok() == Some(true);
-        let message_id = message.get_str("messageId").ok();
-        let answered =
-            self.messages.iter().any(|m| m.get_str("parentMessageId").ok() == message_id);
-        let open =
-            if by_user { !answered } else { message.get_bool("unfinished").ok() == Some(true) };
+        let open = if by_user {
+            !self.is_answered(index)
+        } else {
+            message.get_bool("unfinished").ok() == Some(true)
+        };
         age <= SETTLING_TIME.num_seconds() || (open && age < 86_400)
+    }
+
+    fn is_answered(&self, index: usize) -> bool {
+        let message_id = self.messages[index].get_str("messageId").ok();
+        self.messages.iter().any(|m| m.get_str("parentMessageId").ok() == message_id)
+    }
+
+    async fn delete(&mut self, wanted: impl Fn(&Document) -> bool) {
+        let ids: Vec<ObjectId> = self
+            .messages
+            .iter()
+            .filter(|message| wanted(message))
+            .map(|message| message.get_object_id("_id").expect("an _id"))
+            .collect();
+        let messages = self.database.collection::<Document>("messages");
+        messages.delete_many(doc! { "_id": { "$in": &ids } }).await.expect("a deletion");
+        self.deleted.extend(ids);
     }
 
     /// A message that is wanted and not odd: odd fields stay as they are.
     fn pick(&self, number: usize, wanted: impl Fn(&Document) -> bool) -> Option<usize> {
-        let wanted = |m: &Document| !m.contains_key("odd") && wanted(m);
+        let wanted = |m: &Document| {
+            let id = m.get_object_id("_id").expect("an _id");
+            !m.contains_key("odd") && !self.deleted.contains(&id) && wanted(m)
+        };
         let candidates: Vec<usize> =
             (0..self.messages.len()).filter(|index| wanted(&self.messages[*index])).collect();
         (!candidates.is_empty()).then(|| candidates[number % candidates.len()])
@@ -239,6 +299,10 @@ impl World {
             Event::Reply { question, model, tokens, kind } => {
                 let asked = |m: &Document| m.get_bool("isCreatedByUser").ok() == Some(true);
                 let Some(question) = self.pick(question, asked) else { return };
+                if self.now < self.latest && self.is_answered(question) {
+                    // Its `_id` could be before that of the first reply.
+                    return;
+                }
                 let message = self.reply(question, MODELS[model], tokens, kind);
                 self.insert(message).await;
             }
@@ -285,6 +349,39 @@ impl World {
                     let collection = self.database.collection::<Document>(name);
                     collection.insert_one(document).await.expect("an insert");
                 }
+            }
+            Event::Delete { message } => {
+                let Some(index) = self.pick(message, |_| true) else { return };
+                let id = self.messages[index]["_id"].clone();
+                self.delete(|message| message["_id"] == id).await;
+            }
+            Event::DeleteChat { user } => {
+                let chat = Bson::from(format!("c{user}"));
+                self.delete(|message| message["conversationId"] == chat).await;
+            }
+            Event::Expire { hours } => {
+                let before = self.now - TimeDelta::hours(hours);
+                self.delete(|message| {
+                    let id = message.get_object_id("_id").expect("an _id");
+                    id.timestamp().timestamp_millis() < before.timestamp_millis()
+                })
+                .await;
+            }
+            Event::DeleteOthers => {
+                for name in ["conversations", "users", "files"] {
+                    let collection = self.database.collection::<Document>(name);
+                    collection.delete_many(doc! {}).await.expect("a deletion");
+                }
+            }
+            Event::Restart => self.exporter.restart(),
+            Event::RestartAnew => {
+                std::fs::remove_file(self.exporter.state()).ok();
+                self.exporter.forget();
+                self.exporter.restart();
+            }
+            Event::ClockBack { seconds } => {
+                self.now = (self.now - TimeDelta::seconds(seconds))
+                    .max(self.latest - TimeDelta::seconds(400));
             }
         }
     }
@@ -367,20 +464,23 @@ async fn play(database: &Database, start: i64, timezone: usize, steps: Vec<Step>
         database: database.clone(),
         now: begin,
         refreshed: begin,
+        latest: begin,
         minted: 0,
         messages: Vec::new(),
+        deleted: HashSet::new(),
+        exporter: Exporter::new(database, timezone, begin).with_state(),
     };
-    let mut exporter = Exporter::new(database, timezone, begin);
     for (number, step) in steps.into_iter().enumerate() {
         let events = i64::try_from(step.events.len()).expect("a few") + 1;
         for event in step.events {
-            world.now += TimeDelta::seconds(step.seconds / events);
+            world.wait(step.seconds / events);
             world.happen(event).await;
         }
-        world.now += TimeDelta::seconds(step.seconds / events);
-        exporter.set_now(world.now);
-        exporter.assert_equals_oracle(database, &format!("after step {number}")).await;
-        world.refreshed = world.now;
+        world.wait(step.seconds / events);
+        world.exporter.set_now(world.now);
+        let context = format!("after step {number}");
+        world.exporter.assert_equals_oracle(database, &context).await;
+        world.refreshed = world.latest;
     }
 }
 

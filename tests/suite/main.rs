@@ -6,6 +6,7 @@ mod mongod;
 mod oracle;
 mod process;
 mod samples;
+mod seen;
 
 mod catalogue;
 mod collectors;
@@ -13,3 +14,4 @@ mod end_to_end;
 mod fixtures_equal;
 mod histories;
 mod settings;
+mod state;

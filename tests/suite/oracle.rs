@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
-use mongodb::bson::{Bson, Document, doc};
-use mongodb::{Cursor, Database};
+use mongodb::Database;
+use mongodb::bson::{Bson, Document};
 
 use crate::samples::{Samples, key};
+use crate::seen::{Seen, stored};
 
 /// What the oracle must know besides the documents.
 pub struct Oracle {
@@ -17,31 +18,49 @@ pub struct Oracle {
     pub settling_time: TimeDelta,
 }
 
+/// Over how many days the statistics go in the tests.
+pub const STATISTICS_DAYS: u16 = 5;
+
 const WINDOW: TimeDelta = TimeDelta::seconds(300);
 
 impl Oracle {
-    /// All families of LibreChat's groups, and the malformed fields.
-    pub async fn compute(&self, database: &Database) -> Samples {
-        let messages = all(database, "messages").await;
-        let mut samples = Samples::new();
-        self.totals(&messages, &mut samples);
-        self.people(&messages, &mut samples);
-        self.models(&messages, &mut samples);
-        self.windows(&messages, &mut samples);
+    /// All families of LibreChat's groups, and the malformed fields: counters of what was ever `seen`,
+    /// gauges of what is stored now.
+    pub async fn compute(&self, database: &Database, seen: &Seen) -> Samples {
+        let ever = seen.of("messages");
+        let messages = stored(database, "messages").await;
+        let mut samples = self.days(&messages);
+        self.totals(&ever, &mut samples);
+        self.active(&messages, &mut samples);
+        self.models(&ever, &mut samples);
+        self.windows(&messages, &ever, &mut samples);
         self.ratings(&messages, &mut samples);
-        self.tools(&messages, &mut samples);
-        self.malformed(&messages, &mut samples);
+        self.tools(&ever, &mut samples);
+        self.recent_tools(&messages, &mut samples);
+        self.malformed(&ever, &mut samples);
         for (collection, family) in [
             ("conversations", "librechat_conversations_total"),
             ("users", "librechat_registered_users_total"),
             ("files", "librechat_uploaded_files_total"),
         ] {
-            samples.insert(family.to_owned(), all(database, collection).await.len() as f64);
+            samples.insert(family.to_owned(), seen.of(collection).len() as f64);
         }
         for name in database.list_collection_names().await.expect("collections") {
-            let count = all(database, &name).await.len() as f64;
+            let count = stored(database, &name).await.len() as f64;
             samples.insert(key("librechat_stored_documents", &[("collection", &name)]), count);
         }
+        for collection in ["messages", "conversations", "users", "files"] {
+            let labels = [("collection", collection)];
+            samples.insert(key("usage_exporter_audit_late_documents_total", &labels), 0.0);
+        }
+        samples
+    }
+
+    /// The families that go by local days.
+    pub fn days(&self, messages: &[Document]) -> Samples {
+        let mut samples = Samples::new();
+        self.people(messages, &mut samples);
+        self.statistics(messages, &mut samples);
         samples
     }
 
@@ -82,6 +101,54 @@ impl Oracle {
             }
             samples.insert(name.to_owned(), users.len() as f64);
         }
+    }
+
+    fn statistics(&self, messages: &[Document], samples: &mut Samples) {
+        let today = self.day(self.now);
+        let days: Vec<NaiveDate> =
+            (1..=i64::from(STATISTICS_DAYS)).map(|back| today - TimeDelta::days(back)).collect();
+        let mut users: BTreeMap<NaiveDate, BTreeSet<String>> = BTreeMap::new();
+        let mut of_user: BTreeMap<String, f64> = BTreeMap::new();
+        let mut replies: BTreeMap<String, BTreeMap<NaiveDate, f64>> = BTreeMap::new();
+        for message in messages {
+            let Some(day) = created(message).map(|time| self.day(time)) else { continue };
+            let model = model(message);
+            if day == today && !by_user(message) {
+                add(samples, "librechat_messages_per_model_today", &[("model", &model)], 1.0);
+            }
+            if !days.contains(&day) {
+                continue;
+            }
+            if let Some(user) = text(message, "user") {
+                users.entry(day).or_default().insert(user.clone());
+                *of_user.entry(user).or_default() += 1.0;
+            }
+            if !by_user(message) {
+                *replies.entry(model).or_default().entry(day).or_default() += 1.0;
+            }
+        }
+        let mut insert = |family: &str, labels: &[(&str, &str)], numbers: &[f64]| {
+            let count = numbers.len() as f64;
+            let mean = numbers.iter().sum::<f64>() / count;
+            let variance = numbers.iter().map(|n| (n - mean) * (n - mean)).sum::<f64>() / count;
+            samples.insert(key(&format!("{family}_mean"), labels), mean);
+            samples.insert(key(&format!("{family}_stddev"), labels), variance.sqrt());
+        };
+        let per_day: Vec<f64> =
+            days.iter().map(|day| users.get(day).map_or(0.0, |users| users.len() as f64)).collect();
+        insert("librechat_users_per_day", &[], &per_day);
+        if !of_user.is_empty() {
+            let numbers: Vec<f64> = of_user.into_values().collect();
+            insert("librechat_messages_per_user", &[], &numbers);
+        }
+        for (model, replies) in replies {
+            let numbers: Vec<f64> =
+                days.iter().map(|day| replies.get(day).copied().unwrap_or(0.0)).collect();
+            insert("librechat_messages_per_model_per_day", &[("model", &model)], &numbers);
+        }
+    }
+
+    fn active(&self, messages: &[Document], samples: &mut Samples) {
         let recent = || messages.iter().filter(|m| self.in_window(created(m)));
         for (name, field) in [
             ("librechat_active_users", "user"),
@@ -112,7 +179,7 @@ impl Oracle {
         }
     }
 
-    fn windows(&self, messages: &[Document], samples: &mut Samples) {
+    fn windows(&self, messages: &[Document], ever: &[Document], samples: &mut Samples) {
         for name in [
             "librechat_messages_5m",
             "librechat_error_messages_5m",
@@ -130,7 +197,7 @@ impl Oracle {
             }
             if by_user(message) {
                 add(samples, "librechat_input_tokens_5m", &[], tokens(message));
-                if let Some(model) = self.answered_by(message, messages) {
+                if let Some(model) = self.answered_by(message, ever) {
                     let labels = [("model", model.as_str())];
                     add(samples, "librechat_model_input_tokens_5m", &labels, tokens(message));
                 }
@@ -199,22 +266,14 @@ impl Oracle {
             "librechat_tool_calls_total",
             "librechat_tool_call_errors_total",
             "librechat_messages_with_tools_total",
-            "librechat_tool_calls_5m",
-            "librechat_tool_call_errors_5m",
         ] {
             samples.insert(name.to_owned(), 0.0);
         }
         let mut per_tool: BTreeMap<String, [f64; 2]> = BTreeMap::new();
-        let mut recent_users = BTreeSet::new();
         for message in messages {
             let calls = tool_calls(message);
-            let young = minted(message) >= self.now.timestamp() - self.settling_time.num_seconds();
-            let recent = young && self.in_window(time(message, "updatedAt"));
             if !calls.is_empty() {
                 add(samples, "librechat_messages_with_tools_total", &[], 1.0);
-                if recent {
-                    recent_users.extend(text(message, "user"));
-                }
             }
             let model = model(message);
             let endpoint = text(message, "endpoint").unwrap_or("unknown".to_owned());
@@ -229,14 +288,8 @@ impl Oracle {
                 add(samples, "librechat_tool_calls_per_model", &[("model", &model), of_tool], 1.0);
                 let labels = [("api_endpoint", endpoint.as_str()), of_tool];
                 add(samples, "librechat_tool_calls_per_endpoint", &labels, 1.0);
-                if recent {
-                    add(samples, "librechat_tool_calls_5m", &[], 1.0);
-                    add(samples, "librechat_tool_call_errors_5m", &[], failed);
-                    add(samples, "librechat_tool_calls_per_tool_5m", &[of_tool], 1.0);
-                }
             }
         }
-        samples.insert("librechat_active_tool_users".to_owned(), recent_users.len() as f64);
         for (tool, [calls, errors]) in per_tool {
             let labels = [("tool_name", tool.as_str())];
             add(samples, "librechat_tool_calls_per_tool", &labels, calls);
@@ -246,6 +299,26 @@ impl Oracle {
             let rate = (calls - errors) / calls * 100.0;
             add(samples, "librechat_tool_success_rate_per_tool", &labels, rate);
         }
+    }
+
+    fn recent_tools(&self, messages: &[Document], samples: &mut Samples) {
+        for name in ["librechat_tool_calls_5m", "librechat_tool_call_errors_5m"] {
+            samples.insert(name.to_owned(), 0.0);
+        }
+        let mut users = BTreeSet::new();
+        for message in messages {
+            let young = minted(message) >= self.now.timestamp() - self.settling_time.num_seconds();
+            if !young || !self.in_window(time(message, "updatedAt")) {
+                continue;
+            }
+            for (tool, failed) in tool_calls(message) {
+                users.extend(text(message, "user"));
+                add(samples, "librechat_tool_calls_5m", &[], 1.0);
+                add(samples, "librechat_tool_call_errors_5m", &[], f64::from(u8::from(failed)));
+                add(samples, "librechat_tool_calls_per_tool_5m", &[("tool_name", &tool)], 1.0);
+            }
+        }
+        samples.insert("librechat_active_tool_users".to_owned(), users.len() as f64);
     }
 
     fn malformed(&self, messages: &[Document], samples: &mut Samples) {
@@ -301,16 +374,6 @@ impl Oracle {
     fn day(&self, time: DateTime<Utc>) -> NaiveDate {
         time.with_timezone(&self.timezone).date_naive()
     }
-}
-
-async fn all(database: &Database, collection: &str) -> Vec<Document> {
-    let mut cursor: Cursor<Document> =
-        database.collection(collection).find(doc! {}).sort(doc! { "_id": 1 }).await.expect("find");
-    let mut documents = Vec::new();
-    while cursor.advance().await.expect("a batch") {
-        documents.push(cursor.deserialize_current().expect("a document"));
-    }
-    documents
 }
 
 fn add(samples: &mut Samples, name: &str, labels: &[(&str, &str)], value: f64) {

@@ -86,14 +86,22 @@ impl Server {
         }
     }
 
-    /// Waits until every collector has answered, and the one of the messages after those on which its
-    /// answer depends.
+    /// Waits until every collector has answered since the start, and the one of the messages after those on
+    /// which its answer depends.
     pub fn wait_until_complete(&mut self) {
         let mut waiting =
             vec!["baseline", "feedback", "conversations", "users", "files", "inventory"];
         let mut messages_asked = false;
+        let mut read = 0;
         while !waiting.is_empty() || !messages_asked {
-            let line = self.wait_for(&["refreshed", "collector="]);
+            if read == self.log.len() {
+                self.wait_for(&[]);
+            }
+            let line = &self.log[read];
+            read += 1;
+            if !line.contains("refreshed") {
+                continue;
+            }
             let of = |name: &str| line.contains(&format!("collector=\"{name}\""));
             waiting.retain(|name| !of(name));
             let depends_on = ["baseline", "feedback"];

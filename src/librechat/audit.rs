@@ -1,0 +1,323 @@
+//! The collector that compares what is stored with what was counted.
+//!
+//! Refreshes look only after the watermark. A server whose clock was wrong, or a restored backup, can put
+//! documents before it. The audit counts the documents stored on each day of `_id`, and where there are
+//! more than were counted, it counts those that are missing.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use chrono::{DateTime, NaiveDate};
+use futures_util::TryStreamExt;
+use mongodb::bson::doc;
+use mongodb::bson::oid::ObjectId;
+use tracing::{info, warn};
+
+use super::book::{Book, History};
+use super::books::{AuditRecord, Books, COUNTED};
+use super::data_set::{present, verify};
+use super::days::Days;
+use super::document::{Message, projection};
+use super::groups::Groups;
+use super::ledger::{Ledger, Limits};
+use super::messages::Messages;
+use super::object_id::{day_of, start_of};
+use super::store::{Store, by_id, documents};
+use super::tally::Tally;
+use crate::collector::{Answer, Collector, Failure, Next, Refresh, Schedule};
+use crate::exposition::Families;
+use crate::exposition::exporter::AUDIT_LATE_DOCUMENTS;
+use crate::mongo::failure;
+
+/// How long to wait for the first pass.
+const CHECK: Duration = Duration::from_secs(60);
+
+/// How long one refresh may take.
+const DEADLINE: Duration = Duration::from_secs(300);
+
+/// How long one refresh goes on before it gives way.
+const SLICE: Duration = Duration::from_secs(3);
+
+/// How long it rests after a query, as a multiple of what the query took.
+const REST: u32 = 9;
+
+/// Compares stored with counted documents, a few days at a time.
+pub struct Audit {
+    store: Store,
+    books: Books,
+    groups: Groups,
+    limits: Limits,
+    every: Duration,
+    /// Whether all messages were read, those stored before the first start among them.
+    history_read: bool,
+    rest: u32,
+    record: AuditRecord,
+    /// What the audit that goes on has still to compare.
+    left: VecDeque<Part>,
+    /// What it has found.
+    found: Vec<Late>,
+}
+
+/// A day of a collection.
+#[derive(Debug, Clone, Copy)]
+struct Part {
+    collection: &'static str,
+    day: u32,
+    /// Where the comparison ends: the watermark.
+    end: ObjectId,
+}
+
+/// Documents that were found behind the watermark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Late {
+    /// The collection.
+    pub collection: &'static str,
+    /// The day of `_id`, in days since 1970.
+    pub day: u32,
+    /// How many.
+    pub documents: u64,
+}
+
+impl fmt::Display for Late {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} {} {}", self.date(), self.collection, self.documents)
+    }
+}
+
+impl Late {
+    fn date(&self) -> NaiveDate {
+        let begins = DateTime::from_timestamp(i64::from(self.day) * 86_400, 0).unwrap_or_default();
+        begins.date_naive()
+    }
+}
+
+impl Audit {
+    /// An audit of `books` at each interval of the settings; of messages too, if `history_read` says
+    /// that those stored before the first start were read.
+    pub fn new(
+        store: Store,
+        books: Books,
+        settings: &super::Settings,
+        history_read: bool,
+    ) -> Audit {
+        Audit {
+            record: books.audit_record(),
+            store,
+            books,
+            groups: settings.groups.clone(),
+            limits: Limits { settling_time: settings.settling_time, tail: settings.tail_limit },
+            every: settings.audit_interval,
+            history_read,
+            rest: REST,
+            left: VecDeque::new(),
+            found: Vec::new(),
+        }
+    }
+
+    /// Compares everything now, without a rest.
+    ///
+    /// # Errors
+    ///
+    /// If the server does not answer or refuses.
+    pub async fn run(mut self, refresh: &Refresh) -> Result<Vec<Late>, Failure> {
+        self.rest = 0;
+        self.begin(refresh).await?;
+        while let Some(part) = self.left.pop_front() {
+            self.compare(part, refresh).await?;
+        }
+        self.end().await;
+        Ok(self.found)
+    }
+
+    /// How long until the next audit; nothing if it is due.
+    fn due_in(&self) -> Duration {
+        if !self.books.ledger().is_complete() {
+            return CHECK;
+        }
+        let last = self.record.last.and_then(DateTime::from_timestamp_millis).unwrap_or_default();
+        let due = if self.books.is_audit_wanted() { last } else { last + self.every };
+        (due - self.store.now()).to_std().unwrap_or(Duration::ZERO)
+    }
+
+    /// Lists all days to compare.
+    async fn begin(&mut self, refresh: &Refresh) -> Result<(), Failure> {
+        verify(&self.store, &self.books, refresh).await?;
+        self.found.clear();
+        self.left.clear();
+        let messages = {
+            let book = &self.books.ledger().book;
+            (book.days.keys().next().copied().filter(|_| self.history_read), book.watermark)
+        };
+        if let (Some(first), Some(end)) = messages {
+            self.list(Messages::COLLECTION, first, end, refresh).await?;
+        }
+        for collection in COUNTED {
+            let known = self
+                .books
+                .counted(collection)
+                .and_then(|counted| counted.first_day().map(|first| (first, counted.watermark())));
+            if let Some((first, end)) = known {
+                self.list(collection, first, end, refresh).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lists the days of a collection from the first that is known or stored.
+    async fn list(
+        &mut self,
+        collection: &'static str,
+        known: u32,
+        end: ObjectId,
+        refresh: &Refresh,
+    ) -> Result<(), Failure> {
+        let stored = self.store.first_id(collection, refresh).await?;
+        let first = stored.map_or(known, |id| known.min(day_of(id)));
+        self.left.extend((first..=day_of(end)).map(|day| Part { collection, day, end }));
+        Ok(())
+    }
+
+    async fn compare(&mut self, part: Part, refresh: &Refresh) -> Result<(), Failure> {
+        let Part { collection, day, end } = part;
+        let range = doc! { "$gte": start_of(day), "$lt": start_of(day + 1).min(end) };
+        let known = match self.books.counted(collection) {
+            Some(counted) => counted.known(day),
+            None => self.books.ledger().book.known(day, end),
+        };
+        let messages = self.store.mongo().collection(collection).await?;
+        let stored = messages
+            .count_documents(self.store.of_tenant(doc! { "_id": range.clone() }))
+            .hint(by_id())
+            .max_time(refresh.time_left())
+            .await
+            .map_err(failure)?;
+        if stored <= known {
+            return Ok(());
+        }
+        if collection == Messages::COLLECTION {
+            let tally = self.late_messages(part, refresh).await?;
+            self.books.ledger().add_late(day, &tally);
+            self.note(Late { collection, day, documents: tally.messages });
+            self.books.save_ledger(None).await;
+        } else {
+            let late = stored - known;
+            if let Some(mut counted) = self.books.counted(collection) {
+                counted.add_late(day, late);
+            }
+            self.note(Late { collection, day, documents: late });
+            self.books.save_counted(collection).await;
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, late: Late) {
+        warn!(
+            collection = late.collection,
+            day = %late.date(),
+            documents = late.documents,
+            "documents were stored behind the watermark and are counted now; was a backup restored, or \
+             a clock wrong?"
+        );
+        *self.record.late.entry(late.collection.to_owned()).or_default() += late.documents;
+        self.found.push(late);
+    }
+
+    /// What the messages of a day add to what was counted of it.
+    ///
+    /// The day is entered in a ledger of its own, with the day after it in which its questions may have
+    /// been answered.
+    async fn late_messages(&self, part: Part, refresh: &Refresh) -> Result<Tally, Failure> {
+        let mut ledger = self.scratch(part);
+        let until = start_of(part.day + 2).min(part.end);
+        let id = doc! { "$gte": start_of(part.day), "$lt": until };
+        let projection = projection(&self.groups);
+        let mut cursor =
+            self.store.find_by_id(Messages::COLLECTION, id, projection, refresh).await?;
+        while let Some(batch) = cursor.try_next().await.map_err(failure)? {
+            refresh.count_documents(documents(&batch).count());
+            ledger.enter_history(documents(&batch).filter_map(Message::read), DateTime::UNIX_EPOCH);
+        }
+        let stored = ledger.book.tally_of(part.day, part.end);
+        let mut known = self.books.ledger();
+        let book = &mut known.book;
+        let stored = stored.relabelled(|label| book.labels.label(ledger.book.labels.name(label)));
+        Ok(stored.beyond(&book.tally_of(part.day, part.end)))
+    }
+
+    fn scratch(&self, part: Part) -> Ledger {
+        let mut book = Book::new(true);
+        let before = start_of(part.day);
+        book.watermark = Some(part.end);
+        book.history = Some(History { read_to: before, end: part.end, entered: 0 });
+        Ledger::new(self.limits, book, Days::new(chrono_tz::UTC, 0))
+    }
+
+    async fn end(&mut self) {
+        self.record.last = Some(self.store.now().timestamp_millis());
+        self.books.audited();
+        self.books.save_audit(&self.record).await;
+        if self.found.is_empty() {
+            return;
+        }
+        for wake in [&self.books.wakes().days, &self.books.wakes().messages] {
+            wake.notify_one();
+        }
+    }
+
+    fn wait(&self, until_next: Duration) -> Answer {
+        Answer { families: self.families(), next: Next::In(until_next) }
+    }
+
+    fn families(&self) -> Families {
+        let mut families = Families::default();
+        let late = std::iter::once(Messages::COLLECTION).chain(COUNTED).map(|collection| {
+            ([collection], self.record.late.get(collection).copied().unwrap_or(0) as f64)
+        });
+        families.series(&AUDIT_LATE_DOCUMENTS, late);
+        families
+    }
+}
+
+#[async_trait]
+impl Collector for Audit {
+    fn name(&self) -> &'static str {
+        "audit"
+    }
+
+    fn schedule(&self) -> Schedule {
+        let wake = Arc::clone(&self.books.wakes().audit);
+        Schedule { on_scrape: false, deadline: DEADLINE, wake, ..Schedule::every(self.every) }
+    }
+
+    async fn refresh(&mut self, refresh: &Refresh) -> Result<Answer, Failure> {
+        present(&self.store, &self.books, refresh).await?;
+        if self.left.is_empty() {
+            if self.record.last.is_none() {
+                self.record.last = Some(self.store.now().timestamp_millis());
+                self.books.save_audit(&self.record).await;
+            }
+            let due_in = self.due_in();
+            if !due_in.is_zero() {
+                return Ok(self.wait(due_in));
+            }
+            self.begin(refresh).await?;
+            info!(days = self.left.len(), "comparing what is stored with what was counted");
+        }
+        let began = Instant::now();
+        while let Some(part) = self.left.front().copied() {
+            let asked = Instant::now();
+            self.compare(part, refresh).await?;
+            self.left.pop_front();
+            tokio::time::sleep(asked.elapsed() * self.rest).await;
+            if began.elapsed() > SLICE && !self.left.is_empty() {
+                return Ok(Answer { families: self.families(), next: Next::Continue });
+            }
+        }
+        self.end().await;
+        info!(late = self.found.iter().map(|late| late.documents).sum::<u64>(), "compared");
+        Ok(self.wait(self.every))
+    }
+}

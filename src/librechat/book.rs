@@ -1,0 +1,141 @@
+//! What the ledger knows for good: the part that is saved in the state file.
+
+use std::collections::{BTreeMap, HashMap};
+
+use mongodb::bson::oid::ObjectId;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::entry::{Entry, FirstReply};
+use super::labels::{Label, Labels};
+use super::object_id::{day_of, start_of};
+use super::tally::Tally;
+
+/// The sums over the history, and the messages that may still change.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Book {
+    /// The label values seen.
+    pub labels: Labels,
+    /// The sums over the messages that can no longer change.
+    pub sealed: Tally,
+    /// The same by the day of `_id`, in days since 1970.
+    pub days: BTreeMap<u32, Day>,
+    /// The point from which messages are read again at every refresh.
+    pub watermark: Option<ObjectId>,
+    /// What the first pass has still to read; `None`: nothing.
+    pub history: Option<History>,
+    /// The messages that may still change or lie in a window.
+    #[serde(serialize_with = "unsealed", deserialize_with = "entries")]
+    pub entries: BTreeMap<ObjectId, Entry>,
+    /// The first reply to each `messageId`, by `parentMessageId`, of the messages not yet settled.
+    pub first_replies: HashMap<Box<str>, FirstReply>,
+    /// What MongoDB calls the collection, where it tells: another after it was made anew.
+    pub collection: Option<String>,
+}
+
+/// The messages of one day.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Day {
+    /// The first message of the day that was sealed. Finding some of them again tells that a database
+    /// is the one that was read.
+    pub sample: ObjectId,
+    /// The sums.
+    pub tally: Tally,
+}
+
+/// The messages that were stored when the exporter was first started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct History {
+    /// Everything up to this `_id` is entered.
+    pub read_to: ObjectId,
+    /// Where it ends: the first watermark.
+    pub end: ObjectId,
+    /// How many messages were entered.
+    pub entered: u64,
+}
+
+impl Book {
+    /// A book in which nothing is written. Where no metric needs the history, `history_needed` is
+    /// false and what is before the first watermark is left unread.
+    pub fn new(history_needed: bool) -> Book {
+        let nothing = ObjectId::from_bytes([0; 12]);
+        Book {
+            labels: Labels::default(),
+            sealed: Tally::default(),
+            days: BTreeMap::new(),
+            watermark: None,
+            history: history_needed.then_some(History {
+                read_to: nothing,
+                end: nothing,
+                entered: 0,
+            }),
+            entries: BTreeMap::new(),
+            first_replies: HashMap::new(),
+            collection: None,
+        }
+    }
+
+    /// Whether the first pass has yet to begin.
+    pub fn is_new(&self) -> bool {
+        self.is_empty() && self.history.is_some_and(|history| history.entered == 0)
+    }
+
+    /// Whether no message was ever entered.
+    pub fn is_empty(&self) -> bool {
+        self.days.is_empty() && self.entries.is_empty()
+    }
+
+    /// Adds what a message counts to the sums.
+    pub fn seal(&mut self, id: ObjectId, entry: &Entry) {
+        let answered_by = answered_by(entry);
+        let day = self.days.entry(day_of(id));
+        let day = day.or_insert_with(|| Day { sample: id, tally: Tally::default() });
+        self.sealed.add(&entry.contribution, Some(answered_by));
+        day.tally.add(&entry.contribution, Some(answered_by));
+    }
+
+    /// Adds messages of a day that were found later.
+    pub fn add_late(&mut self, day: u32, late: &Tally) {
+        let sample = start_of(day);
+        let day = self.days.entry(day).or_insert_with(|| Day { sample, tally: Tally::default() });
+        day.tally += late;
+        self.sealed += late;
+    }
+
+    /// How many messages of a day are known that lie before `end`.
+    pub fn known(&self, day: u32, end: ObjectId) -> u64 {
+        let sealed = self.days.get(&day).map_or(0, |day| day.tally.messages);
+        sealed + self.unsealed_of(day, end).count() as u64
+    }
+
+    /// The sums over these messages. A question without an answer counts as if none came any more.
+    pub fn tally_of(&self, day: u32, end: ObjectId) -> Tally {
+        let mut tally = self.days.get(&day).map(|day| day.tally.clone()).unwrap_or_default();
+        for entry in self.unsealed_of(day, end) {
+            tally.add(&entry.contribution, Some(answered_by(entry)));
+        }
+        tally
+    }
+
+    fn unsealed_of(&self, day: u32, end: ObjectId) -> impl Iterator<Item = &Entry> {
+        let start = start_of(day);
+        let range = start..start_of(day + 1).min(end).max(start);
+        self.entries.range(range).map(|(_, entry)| entry).filter(|entry| !entry.sealed)
+    }
+}
+
+fn answered_by(entry: &Entry) -> Label {
+    entry.answer.map(|answer| answer.model).unwrap_or_default()
+}
+
+fn unsealed<S: Serializer>(
+    entries: &BTreeMap<ObjectId, Entry>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(entries.iter().filter(|(_, entry)| !entry.sealed))
+}
+
+fn entries<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<ObjectId, Entry>, D::Error> {
+    Ok(Vec::<(ObjectId, Entry)>::deserialize(deserializer)?.into_iter().collect())
+}

@@ -1,0 +1,357 @@
+//! What the collectors of LibreChat share: the ledger, the counts of other collections, and the state
+//! file in which both survive a restart.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use mongodb::bson::oid::ObjectId;
+use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
+use tracing::error;
+
+use super::book::Book;
+use super::counted::Counted;
+use super::days::Days;
+use super::ledger::{Ledger, Limits};
+use super::settings::Settings;
+use crate::collector::{Failure, Reason};
+use crate::config::General;
+use crate::exposition::Series;
+use crate::exposition::series::Shown;
+use crate::state::{Section, StateFile, Unusable, encode};
+
+/// The collections other than messages whose documents are counted.
+pub const COUNTED: [&str; 3] = ["conversations", "users", "files"];
+
+const DATA_SET: &str = "librechat.data_set";
+const MESSAGES: &str = "librechat.messages";
+const SHOWN: &str = "librechat.shown";
+const AUDIT: &str = "librechat.audit";
+
+/// The name of the section of a collection of [`COUNTED`].
+fn section_of(collection: &str) -> &'static str {
+    match collection {
+        "conversations" => "librechat.conversations",
+        "users" => "librechat.users",
+        _ => "librechat.files",
+    }
+}
+
+/// The books of one LibreChat.
+#[derive(Clone)]
+pub struct Books(Arc<Shared>);
+
+struct Shared {
+    blank: Blank,
+    ledger: Mutex<Ledger>,
+    counted: BTreeMap<&'static str, Mutex<Counted>>,
+    shown: Mutex<Shown>,
+    state: StateFile,
+    data_set: DataSet,
+    /// Held while the ledger is saved, so that nobody takes a save for done that still goes on.
+    saving: tokio::sync::Mutex<()>,
+    edition: AtomicU64,
+    audit_due: AtomicBool,
+    /// The server processes whose database was found to be the one of these books.
+    verified: tokio::sync::Mutex<HashSet<Option<ObjectId>>>,
+    wakes: Wakes,
+}
+
+/// Ask collectors to refresh before their interval is over.
+#[derive(Debug, Clone, Default)]
+pub struct Wakes {
+    /// The ledger has changed by other means than reading the tail.
+    pub messages: Arc<Notify>,
+    /// The history must be read.
+    pub baseline: Arc<Notify>,
+    /// Local days must be read again.
+    pub days: Arc<Notify>,
+    /// Something may lie behind the watermark.
+    pub audit: Arc<Notify>,
+}
+
+/// How new books begin.
+#[derive(Debug, Clone)]
+struct Blank {
+    limits: Limits,
+    history_needed: bool,
+    general: General,
+    statistics_days: u16,
+}
+
+/// What the saved books are about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct DataSet {
+    database: String,
+    tenant: Option<String>,
+    /// The groups whose fields were read.
+    groups: Vec<String>,
+}
+
+/// What is saved of the audit.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct AuditRecord {
+    /// When the last one ended, in milliseconds since 1970.
+    pub last: Option<i64>,
+    /// How many documents were found late, by collection.
+    pub late: BTreeMap<String, u64>,
+}
+
+/// What was saved.
+struct Saved {
+    book: Option<Book>,
+    shown: Option<Shown>,
+    counted: BTreeMap<&'static str, Option<Counted>>,
+}
+
+impl Books {
+    /// The books that `state` holds, or new ones.
+    pub fn open(
+        state: StateFile,
+        settings: &Settings,
+        general: &General,
+        history_needed: bool,
+    ) -> Books {
+        let data_set = DataSet {
+            database: settings.database.clone(),
+            tenant: settings.tenant.clone(),
+            groups: settings.groups.names().map(str::to_owned).collect(),
+        };
+        let saved = read(&state, &data_set).unwrap_or_else(|unusable| {
+            state.set_aside(&unusable.0);
+            Saved { book: None, shown: None, counted: BTreeMap::new() }
+        });
+        let blank = Blank {
+            limits: Limits { settling_time: settings.settling_time, tail: settings.tail_limit },
+            history_needed,
+            general: general.clone(),
+            statistics_days: settings.statistics_days,
+        };
+        let mut counted = saved.counted;
+        let counted = COUNTED.map(|name| {
+            let saved = counted.remove(name).flatten();
+            (name, Mutex::new(saved.unwrap_or_default()))
+        });
+        data_set.keep(&state);
+        Books(Arc::new(Shared {
+            ledger: Mutex::new(blank.ledger(saved.book)),
+            blank,
+            counted: counted.into(),
+            shown: Mutex::new(saved.shown.unwrap_or_default()),
+            state,
+            data_set,
+            saving: tokio::sync::Mutex::default(),
+            edition: AtomicU64::new(0),
+            audit_due: AtomicBool::new(false),
+            verified: tokio::sync::Mutex::default(),
+            wakes: Wakes::default(),
+        }))
+    }
+
+    /// The ledger. Nobody keeps it across an await point, and no scrape needs it.
+    pub fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        lock(&self.0.ledger)
+    }
+
+    /// The count of a collection of [`COUNTED`].
+    pub fn counted(&self, collection: &'static str) -> Option<MutexGuard<'_, Counted>> {
+        self.0.counted.get(collection).map(lock)
+    }
+
+    /// What the counters had shown when the books were opened.
+    pub fn shown(&self) -> Shown {
+        lock(&self.0.shown).clone()
+    }
+
+    /// Asks collectors to refresh.
+    pub fn wakes(&self) -> &Wakes {
+        &self.0.wakes
+    }
+
+    /// The server processes whose database was found to be the one of these books.
+    pub async fn verified(&self) -> tokio::sync::MutexGuard<'_, HashSet<Option<ObjectId>>> {
+        self.0.verified.lock().await
+    }
+
+    /// Another number after the books were begun anew.
+    pub fn edition(&self) -> u64 {
+        self.0.edition.load(Ordering::Acquire)
+    }
+
+    /// Fails if the books were begun anew since they had the number `edition`: what was read then is
+    /// not for them.
+    ///
+    /// # Errors
+    ///
+    /// See above.
+    pub fn check(&self, edition: u64) -> Result<(), Failure> {
+        if self.edition() == edition {
+            return Ok(());
+        }
+        Err(Failure {
+            reason: Reason::Query,
+            answered: true,
+            message: "the database was exchanged while it was read".to_owned(),
+        })
+    }
+
+    /// Begins anew with another database: what was known is set aside.
+    pub fn begin_anew(&self, why: &str) {
+        if self.0.state.is_on() {
+            self.0.state.set_aside(why);
+            self.0.data_set.keep(&self.0.state);
+        } else {
+            error!("{why}; counters begin again at what is stored");
+        }
+        let mut ledger = self.ledger();
+        *ledger = self.0.blank.ledger(None);
+        for counted in self.0.counted.values() {
+            *lock(counted) = Counted::default();
+        }
+        *lock(&self.0.shown) = Shown::default();
+        self.0.edition.fetch_add(1, Ordering::Release);
+        for wake in [&self.0.wakes.baseline, &self.0.wakes.messages] {
+            wake.notify_one();
+        }
+    }
+
+    /// Asks for an audit before its time.
+    pub fn want_audit(&self) {
+        self.0.audit_due.store(true, Ordering::Release);
+        self.0.wakes.audit.notify_one();
+    }
+
+    /// Whether an audit was asked for.
+    pub fn is_audit_wanted(&self) -> bool {
+        self.0.audit_due.load(Ordering::Acquire)
+    }
+
+    /// Notes that the audit that was asked for has been made.
+    pub fn audited(&self) {
+        self.0.audit_due.store(false, Ordering::Release);
+    }
+
+    /// Saves the ledger, and what the counters have shown, where one of them has changed. When this
+    /// returns, all that was in them when it was called is on the disk, or cannot be saved.
+    pub async fn save_ledger(&self, mut series: Option<&mut Series>) {
+        if !self.0.state.is_on() {
+            return;
+        }
+        let shown = series.as_mut().and_then(|series| {
+            series.take_changed().then(|| encoded(SHOWN, series.shown())).flatten()
+        });
+        let books = self.clone();
+        // A task of its own, because the refresh that waits for it may be dropped.
+        let saved = tokio::spawn(async move { books.save_changed(shown).await }).await;
+        if let (Ok(false), Some(series)) = (saved, series) {
+            series.not_saved();
+        }
+    }
+
+    async fn save_changed(&self, shown: Option<Section>) -> bool {
+        let _saving = self.0.saving.lock().await;
+        let mut sections: Vec<Section> = Vec::from_iter(shown);
+        {
+            let mut ledger = self.ledger();
+            if ledger.take_changed() {
+                sections.extend(encoded(MESSAGES, &ledger.book));
+            }
+        }
+        let saved = sections.is_empty() || self.0.state.save(sections).await;
+        if !saved {
+            self.ledger().not_saved();
+        }
+        saved
+    }
+
+    /// Saves the count of a collection, where it has changed.
+    pub async fn save_counted(&self, collection: &'static str) {
+        let section = self.counted(collection).and_then(|mut counted| {
+            let wanted = self.0.state.is_on() && counted.take_changed();
+            wanted.then(|| encoded(section_of(collection), &*counted)).flatten()
+        });
+        if let Some(section) = section
+            && !self.0.state.save(vec![section]).await
+            && let Some(mut counted) = self.counted(collection)
+        {
+            counted.not_saved();
+        }
+    }
+
+    /// What is saved of the audit.
+    pub fn audit_record(&self) -> AuditRecord {
+        self.0.state.section(AUDIT).ok().flatten().unwrap_or_default()
+    }
+
+    /// Saves what is to be remembered of the audit.
+    pub async fn save_audit(&self, record: &AuditRecord) {
+        if let Some(section) = encoded(AUDIT, record) {
+            self.0.state.save(vec![section]).await;
+        }
+    }
+}
+
+impl Blank {
+    fn ledger(&self, book: Option<Book>) -> Ledger {
+        let days = Days::new(self.general.timezone, self.statistics_days);
+        let book = book.unwrap_or_else(|| Book::new(self.history_needed));
+        Ledger::new(self.limits, book, days)
+    }
+}
+
+fn read(state: &StateFile, data_set: &DataSet) -> Result<Saved, Unusable> {
+    if let Some(saved) = state.section::<DataSet>(DATA_SET)? {
+        saved.must_cover(data_set)?;
+    }
+    let mut counted = BTreeMap::new();
+    for collection in COUNTED {
+        counted.insert(collection, state.section(section_of(collection))?);
+    }
+    Ok(Saved { book: state.section(MESSAGES)?, shown: state.section(SHOWN)?, counted })
+}
+
+impl DataSet {
+    /// Makes it part of the next save.
+    fn keep(&self, state: &StateFile) {
+        if let Some(section) = encoded(DATA_SET, self) {
+            state.keep(section);
+        }
+    }
+
+    /// Fails unless what was saved of this serves a run with `wanted`.
+    fn must_cover(&self, wanted: &DataSet) -> Result<(), Unusable> {
+        if self.database != wanted.database {
+            return Err(Unusable(format!(
+                "it is about the database {:?}, not {:?}",
+                self.database, wanted.database
+            )));
+        }
+        if self.tenant != wanted.tenant {
+            return Err(Unusable("it is about another tenant".to_owned()));
+        }
+        let new: Vec<&str> = wanted
+            .groups
+            .iter()
+            .filter(|group| !self.groups.contains(group))
+            .map(String::as_str)
+            .collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        Err(Unusable(format!(
+            "the metrics of the groups {} were switched off when it was written",
+            new.join(", ")
+        )))
+    }
+}
+
+fn encoded<T: Serialize>(name: &'static str, state: &T) -> Option<Section> {
+    encode(name, state)
+        .inspect_err(|error| error!(section = name, "the state cannot be encoded: {error}"))
+        .ok()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

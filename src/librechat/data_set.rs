@@ -1,0 +1,100 @@
+//! Whether the database is still the one that the books are about.
+//!
+//! A server can come back with another database: restored, exchanged, or an empty volume. Whenever a
+//! server process answers that has not answered before, MongoDB's own name of the collection of
+//! messages is compared, and if that differs, some messages are looked for.
+
+use chrono::{DateTime, Utc};
+use mongodb::bson::doc;
+use mongodb::bson::oid::ObjectId;
+use tracing::warn;
+
+use super::books::Books;
+use super::messages::Messages;
+use super::store::{Store, documents, read_all};
+use crate::collector::{Failure, Reason, Refresh};
+
+/// How many messages are looked for at most.
+const SAMPLES: usize = 2_000;
+
+/// The time until which everything stored can be seen, after checking that the database is the one that
+/// the books are about: the present here or on the server, whichever is earlier. `_id` is minted by
+/// the server's clock, and a watermark ahead of it would pass messages that are not stored yet.
+///
+/// # Errors
+///
+/// If the server does not answer, or if the collection of messages has gone.
+pub async fn present(
+    store: &Store,
+    books: &Books,
+    refresh: &Refresh,
+) -> Result<DateTime<Utc>, Failure> {
+    let server = store.mongo().hello().await?;
+    let mut verified = books.verified().await;
+    if !verified.contains(&server.process) && verify(store, books, refresh).await? {
+        verified.insert(server.process);
+    }
+    let now = store.now();
+    Ok(server.time.map_or(now, |time| time.min(now)))
+}
+
+/// Compares the database with the books, and begins them anew if it is another one. False if there is
+/// nothing to compare yet.
+///
+/// # Errors
+///
+/// As for [`present`].
+pub async fn verify(store: &Store, books: &Books, refresh: &Refresh) -> Result<bool, Failure> {
+    let stored = store.mongo().collection_identity(Messages::COLLECTION).await?;
+    let (known, is_empty, samples) = {
+        let book = &books.ledger().book;
+        let sealed = book.days.values().map(|day| day.sample);
+        let samples: Vec<ObjectId> =
+            book.entries.keys().rev().copied().chain(sealed).take(SAMPLES).collect();
+        (book.collection.clone(), book.is_empty(), samples)
+    };
+    let Some(stored) = stored else {
+        return if is_empty { Ok(false) } else { Err(gone(store)) };
+    };
+    if known.is_none() || stored == known {
+        books.ledger().name_collection(stored);
+        return Ok(true);
+    }
+    if is_stored(store, samples, refresh).await? {
+        warn!(
+            "the collection `messages` was made anew, with messages that are known: it was probably \
+             restored; an audit will look for messages that were not"
+        );
+        books.ledger().name_collection(stored);
+        books.want_audit();
+    } else {
+        let database = store.mongo().database_name();
+        books.begin_anew(&format!(
+            "the collection `messages` of {database:?} was made anew and none of the messages known \
+             is in it, so it is another database"
+        ));
+        books.ledger().name_collection(stored);
+    }
+    Ok(true)
+}
+
+/// Whether one of the messages is stored.
+async fn is_stored(store: &Store, ids: Vec<ObjectId>, refresh: &Refresh) -> Result<bool, Failure> {
+    let id = doc! { "$in": ids };
+    let cursor = store.find_by_id(Messages::COLLECTION, id, doc! { "_id": 1 }, refresh).await?;
+    let batches = read_all(cursor, refresh).await?;
+    Ok(batches.iter().flat_map(documents).next().is_some())
+}
+
+fn gone(store: &Store) -> Failure {
+    let database = store.mongo().database_name();
+    Failure {
+        reason: Reason::Query,
+        answered: true,
+        message: format!(
+            "the database {database:?} has no collection `messages` any more, although messages were \
+             read from it; if it is the right one and was emptied on purpose, stop the exporter and \
+             remove its state file"
+        ),
+    }
+}

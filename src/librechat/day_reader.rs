@@ -1,0 +1,84 @@
+//! The collector that reads local days again after a restart: who was active on which day is not saved.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::TryStreamExt;
+use mongodb::bson::{DateTime, Document, doc};
+use tracing::info;
+
+use super::books::Books;
+use super::data_set::present;
+use super::days::Day;
+use super::document::Message;
+use super::messages::Messages;
+use super::store::{Store, documents};
+use crate::collector::{Answer, Collector, Failure, Next, Refresh, Schedule};
+use crate::exposition::Families;
+use crate::mongo::failure;
+
+/// How long one day may take.
+const DEADLINE: Duration = Duration::from_secs(120);
+
+/// Reads one local day at a refresh, from today backwards, so that today's unique users are there first.
+/// Its families are shown by [`Messages`].
+pub struct DayReader {
+    store: Store,
+    books: Books,
+    read: u32,
+}
+
+impl DayReader {
+    /// A reader of the days that `books` lack.
+    pub fn new(store: Store, books: Books) -> DayReader {
+        DayReader { store, books, read: 0 }
+    }
+}
+
+fn projection() -> Document {
+    doc! { "createdAt": 1, "user": 1, "model": 1, "isCreatedByUser": 1, "sender": 1 }
+}
+
+#[async_trait]
+impl Collector for DayReader {
+    fn name(&self) -> &'static str {
+        "days"
+    }
+
+    fn schedule(&self) -> Schedule {
+        let wake = Arc::clone(&self.books.wakes().days);
+        Schedule { on_scrape: false, deadline: DEADLINE, wake, ..Schedule::every(DEADLINE) }
+    }
+
+    async fn refresh(&mut self, refresh: &Refresh) -> Result<Answer, Failure> {
+        present(&self.store, &self.books, refresh).await?;
+        let edition = self.books.edition();
+        let Some((date, begins, ends)) = self.books.ledger().missing_day(self.store.now()) else {
+            if std::mem::take(&mut self.read) > 0 {
+                info!("the days of which users and models are told have been read again");
+                self.books.wakes().messages.notify_one();
+            }
+            return Ok(Answer { families: Families::default(), next: Next::WhenWoken });
+        };
+        let bound = |time: chrono::DateTime<_>| DateTime::from_millis(time.timestamp_millis());
+        let filter = doc! { "createdAt": { "$gte": bound(begins), "$lt": bound(ends) } };
+        let mut cursor =
+            self.store.find(Messages::COLLECTION, filter, projection(), refresh).await?;
+        let mut day = Day::default();
+        while let Some(batch) = cursor.try_next().await.map_err(failure)? {
+            self.books.check(edition)?;
+            refresh.count_documents(documents(&batch).count());
+            let messages = documents(&batch).filter_map(Message::read);
+            self.books.ledger().read_day(&mut day, messages);
+        }
+        self.books.check(edition)?;
+        self.books.ledger().enter_day(date, day);
+        self.read += 1;
+        if self.read == 3 {
+            // Tomorrow, today and yesterday: today's users can be shown.
+            self.books.wakes().messages.notify_one();
+        }
+        Ok(Answer { families: Families::default(), next: Next::Continue })
+    }
+}

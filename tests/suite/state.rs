@@ -1,0 +1,424 @@
+//! What survives a restart, and what happens to a state file that cannot be used.
+
+use std::path::Path;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use chrono_tz::Tz;
+use mongodb::Database;
+use mongodb::bson::oid::ObjectId;
+use mongodb::bson::{Document, doc};
+
+use crate::collectors::counters;
+use crate::exporter::{Exporter, state_file};
+use crate::fixtures;
+use crate::mongod::{Mongod, free_port};
+use crate::process::{Server, run};
+use crate::samples::of_page;
+
+const LONG_AGO: TimeDelta = TimeDelta::days(-500);
+
+async fn librechat(shift: TimeDelta) -> (Database, DateTime<Utc>) {
+    let database = Mongod::shared().database().await;
+    fixtures::load(&database, "current", shift).await;
+    (database, fixtures::ends("current") + shift)
+}
+
+/// The settings of the binary for a database of the shared mongod and a state file.
+fn settings(database: &Database, state: &Path) -> [(String, String); 3] {
+    [
+        ("MONGODB_URI".to_owned(), Mongod::shared().uri.clone()),
+        ("MONGODB_DATABASE".to_owned(), database.name().to_owned()),
+        ("STATE_FILE".to_owned(), state.to_str().expect("text").to_owned()),
+    ]
+}
+
+fn start(settings: &[(String, String)]) -> Server {
+    let settings: Vec<(&str, &str)> =
+        settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    Server::start(&settings)
+}
+
+/// The number of messages that the page shows once the messages have been asked.
+fn messages(server: &mut Server) -> f64 {
+    server.wait_until_complete();
+    of_page(&server.get("/metrics"))["librechat_messages_total"]
+}
+
+fn insert_old(days: i64) -> Document {
+    let id = ObjectId::from_parts(
+        u32::try_from((Utc::now() - TimeDelta::days(days)).timestamp()).expect("a time"),
+        [7; 5],
+        [7; 3],
+    );
+    doc! { "_id": id, "messageId": id.to_hex(), "isCreatedByUser": false, "model": "late", "tokenCount": 5 }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_family_equals_the_oracle_after_a_restart_in_another_time_zone() {
+    for version in fixtures::VERSIONS {
+        let database = Mongod::shared().database().await;
+        fixtures::load(&database, version, LONG_AGO).await;
+        let end = fixtures::ends(version) + LONG_AGO;
+        let mut exporter = Exporter::new(&database, Tz::Europe__Berlin, end).with_state();
+        for (later, timezone) in [
+            (0, Tz::Asia__Kathmandu),
+            (290, Tz::America__New_York),
+            (3_600, Tz::UTC),
+            (86_400, Tz::Pacific__Kiritimati),
+            (40 * 86_400, Tz::Europe__Berlin),
+        ] {
+            exporter.set_now(end + TimeDelta::seconds(later));
+            let context = format!("fixture {version}, {later} seconds later");
+            exporter.assert_equals_oracle(&database, &context).await;
+            exporter.move_to(timezone);
+            exporter.assert_equals_oracle(&database, &format!("{context}, {timezone}")).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_reads_the_tail_and_not_the_history() {
+    let mongod = Mongod::start(&[]);
+    let database = mongod.client().await.database("LibreChat");
+    let end = fixtures::ends("current");
+    let days_ago = |days| end - Utc::now() + TimeDelta::days(days);
+    for copy in 0..20 {
+        fixtures::load_messages(&database, "current", -days_ago(60), copy).await;
+    }
+    let by_time = mongodb::IndexModel::builder().keys(doc! { "createdAt": 1 }).build();
+    database.collection::<Document>("messages").create_index(by_time).await.expect("an index");
+    let state = state_file();
+    let state = state.to_str().expect("text");
+    let settings = [
+        ("MONGODB_URI", mongod.uri.as_str()),
+        ("STATE_FILE", state),
+        ("ENABLE_RATING_METRICS", "false"),
+    ];
+    let admin = database.client().database("admin");
+    let examined = async || {
+        let before = counters(&admin).await.0;
+        let output = run(&settings, &["--once"]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let page = of_page(&String::from_utf8(output.stdout).expect("text"));
+        (counters(&admin).await.0 - before, page["librechat_messages_total"])
+    };
+    let (first, counted) = examined().await;
+    assert!(first >= 500, "{first} documents examined by the first pass over 500 messages");
+    assert_eq!(counted, 500.0);
+    // Away for long enough that all of it would be history, had there been no state.
+    for days in [40, 30, 1] {
+        let mut message = insert_old(days);
+        message.insert("createdAt", mongodb::bson::DateTime::now());
+        let id = ObjectId::new();
+        message.insert("_id", id);
+        message.insert("messageId", id.to_hex());
+        database.collection("messages").insert_one(message).await.expect("an insert");
+    }
+    let (again, counted) = examined().await;
+    assert_eq!(counted, 503.0);
+    assert!(again <= 10, "{again} documents examined after a restart");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_deleted_while_the_exporter_is_away_stays_counted() {
+    let (database, _) = librechat(TimeDelta::days(-3)).await;
+    let settings = settings(&database, &state_file());
+    let mut server = start(&settings);
+    assert_eq!(messages(&mut server), 25.0);
+    server.end("KILL");
+    database.collection::<Document>("messages").delete_many(doc! {}).await.expect("a deletion");
+    let mut server = start(&settings);
+    assert_eq!(messages(&mut server), 25.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_that_cannot_be_used_is_moved_aside() {
+    let (database, _) = librechat(TimeDelta::days(-3)).await;
+    let state = state_file();
+    let with_state = settings(&database, &state);
+    let mut server = start(&with_state);
+    messages(&mut server);
+    server.end("TERM");
+    let whole = std::fs::read_to_string(&state).expect("a state file");
+    assert!(whole.starts_with("{\"format\":1,"), "{whole}");
+
+    let other = (database.name().to_owned(), format!("{}x", database.name()));
+    let cases = [
+        (String::new(), "cut short"),
+        (whole[..whole.len() / 2].to_owned(), "cut short"),
+        (whole.replace("sealed", "SEALED"), "checksum"),
+        (whole.replace("\"format\":1,", "\"format\":2,"), "later version"),
+        ("PK\x03\x04 something\nelse".to_owned(), "not written by usage-exporter"),
+        (
+            with_checksum(&whole.replace(&format!("{:?}", other.0), &format!("{:?}", other.1))),
+            "is about the database",
+        ),
+        (
+            with_checksum(&whole.replace("\"watermark\":", "\"watermark\":7,\"x\":")),
+            "cannot be read",
+        ),
+        (with_checksum(&whole.replace("\"basic\",", "")), "groups basic were switched off"),
+    ];
+    for (text, why) in cases {
+        let before = files_beside(&state);
+        std::fs::write(&state, &text).expect("a write");
+        let mut server = start(&with_state);
+        assert_eq!(messages(&mut server), 25.0, "{why}");
+        let log = server.log.join("\n");
+        assert!(log.contains("ERROR") && log.contains(why), "{why}:\n{log}");
+        server.end("TERM");
+        assert_eq!(files_beside(&state), before + 1, "{why}");
+    }
+}
+
+/// The state file with a first line that fits its second.
+fn with_checksum(text: &str) -> String {
+    let body = text.split_once('\n').expect("two lines").1;
+    let checksum = crc32fast::hash(body.trim_end_matches('\n').as_bytes());
+    format!("{{\"format\":1,\"checksum\":{checksum}}}\n{body}")
+}
+
+fn files_beside(state: &Path) -> usize {
+    std::fs::read_dir(state.parent().expect("a folder")).expect("a folder").count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_exporter_on_the_same_state_file_refuses_to_start() {
+    let (database, _) = librechat(TimeDelta::days(-3)).await;
+    let settings = settings(&database, &state_file());
+    let mut server = start(&settings);
+    let both: Vec<(&str, &str)> =
+        settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let output = run(&both, &["--metrics-port", "0"]);
+    assert_eq!(output.status.code(), Some(1));
+    let log = String::from_utf8(output.stderr).expect("text");
+    assert!(log.contains("is in use by another usage-exporter"), "{log}");
+    assert_eq!(messages(&mut server), 25.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_is_told_and_the_service_goes_on() {
+    let (database, _) = librechat(TimeDelta::days(-3)).await;
+    let state = state_file();
+    let beside = state.with_file_name("state.new");
+    std::os::unix::fs::symlink("/dev/full", &beside).expect("a link");
+    let mut server = start(&settings(&database, &state));
+    assert_eq!(messages(&mut server), 25.0);
+    let page = of_page(&server.get("/metrics"));
+    assert!(page["usage_exporter_state_failures_total"] >= 1.0);
+    assert_eq!(page["usage_exporter_state_saved_timestamp_seconds"], 0.0);
+    assert!(server.log.iter().any(|line| line.contains("the state cannot be saved")));
+
+    std::fs::remove_file(&beside).expect("a link");
+    server.wait_for(&["the state can be saved again"]);
+    let page = of_page(&server.get("/metrics"));
+    assert!(page["usage_exporter_state_saved_timestamp_seconds"] > 0.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_cannot_be_written_is_told_and_the_service_goes_on() {
+    let (database, _) = librechat(TimeDelta::days(-3)).await;
+    let mut server = start(&settings(&database, Path::new("/proc/nowhere/state")));
+    assert_eq!(messages(&mut server), 25.0);
+    assert!(of_page(&server.get("/metrics"))["usage_exporter_state_failures_total"] >= 1.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_person_and_no_text_is_in_the_state_file() {
+    let (database, now) = librechat(LONG_AGO).await;
+    let mut exporter = Exporter::new(&database, Tz::UTC, now).with_state();
+    exporter.refresh().await.expect("a refresh");
+    let state = std::fs::read_to_string(exporter.state()).expect("a state file");
+    let mut checked = 0;
+    for message in crate::seen::stored(&database, "messages").await {
+        for field in ["user", "conversationId", "text"] {
+            let secret = message.get_str(field).unwrap_or_default();
+            if secret.len() > 5 {
+                assert!(!state.contains(secret), "{field} {secret}");
+                checked += 1;
+            }
+        }
+    }
+    for user in crate::seen::stored(&database, "users").await {
+        assert!(!state.contains(&user.get_object_id("_id").expect("an _id").to_hex()));
+        for field in ["name", "email", "username"] {
+            assert!(!state.contains(user.get_str(field).expect("a text")), "{field}");
+        }
+    }
+    assert!(checked > 50);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_pass_goes_on_where_it_was_killed() {
+    let database = Mongod::shared().database().await;
+    let end = fixtures::ends("current");
+    for copy in 0..40 {
+        let shift = Utc::now() - end - TimeDelta::days(60);
+        fixtures::load_messages(&database, "current", shift, copy).await;
+    }
+    let state = state_file();
+    let mut settings = settings(&database, &state).to_vec();
+    let rate = ("BASELINE_MAX_MESSAGES_PER_SECOND".to_owned(), "100".to_owned());
+    settings.push(rate);
+    let mut server = start(&settings);
+    let line = server.wait_for(&["reading the history", "per_second"]);
+    let read: u64 = line
+        .split_once("messages=")
+        .and_then(|(_, rest)| rest.split(' ').next()?.parse().ok())
+        .expect("a number");
+    assert!(read < 1_000, "{line}");
+    server.end("KILL");
+
+    settings.pop();
+    let mut server = start(&settings);
+    let line = server.wait_for(&["going on to read the history"]);
+    assert!(line.contains("entered="), "{line}");
+    assert_eq!(messages(&mut server), 1_000.0);
+    let page = of_page(&server.get("/metrics"));
+    let read_now = page["usage_exporter_documents_read_total{collector=\"baseline\"}"];
+    // The few that may still change are read again.
+    assert!(read_now <= (1_050 - read) as f64, "{read_now} read after {read}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_audit_counts_what_was_stored_behind_the_watermark() {
+    let (database, _) = librechat(TimeDelta::days(-3)).await;
+    let settings = settings(&database, &state_file());
+    let both: Vec<(&str, &str)> =
+        settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let once = |argument: &str| {
+        let output = run(&both, &[argument]);
+        let log = String::from_utf8(output.stderr).expect("text");
+        assert!(output.status.success(), "{log}");
+        String::from_utf8(output.stdout).expect("text")
+    };
+    assert_eq!(of_page(&once("--once"))["librechat_messages_total"], 25.0);
+    assert!(once("audit").starts_with("0 documents"));
+
+    let messages = database.collection::<Document>("messages");
+    for days in [2, 3, 300] {
+        messages.insert_one(insert_old(days)).await.expect("an insert");
+    }
+    let user = doc! { "_id": insert_old(2)["_id"].clone(), "email": "late@example.org" };
+    database.collection::<Document>("users").insert_one(user).await.expect("an insert");
+    let before = of_page(&once("--once"));
+    assert_eq!(before["librechat_messages_total"], 25.0, "refreshes do not look there");
+    let told = once("audit");
+    assert!(told.contains("4 documents") && told.lines().count() == 5, "{told}");
+    assert!(once("audit").starts_with("0 documents"), "they are counted once");
+
+    let after = of_page(&once("--once"));
+    assert_eq!(after["librechat_messages_total"], 28.0);
+    assert_eq!(after["librechat_messages_per_model_total{model=\"late\"}"], 3.0);
+    assert_eq!(after["librechat_output_tokens_per_model_total{model=\"late\"}"], 15.0);
+    assert_eq!(
+        after["librechat_registered_users_total"],
+        before["librechat_registered_users_total"] + 1.0
+    );
+    let late = "usage_exporter_audit_late_documents_total{collection=\"messages\"}";
+    assert_eq!(after[late], 3.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_clock_that_stepped_back_an_audit_counts_what_was_stored_meanwhile() {
+    let (database, now) = librechat(LONG_AGO).await;
+    let mut exporter = Exporter::new(&database, Tz::UTC, now).with_state();
+    exporter.refresh().await.expect("a refresh");
+    let back = now - TimeDelta::hours(2);
+    exporter.set_now(back);
+    exporter.refresh().await.expect("a refresh");
+    let seconds = u32::try_from(back.timestamp()).expect("a time");
+    let id = ObjectId::from_parts(seconds, [9; 5], [9; 3]);
+    let message = doc! { "_id": id, "isCreatedByUser": false, "model": "back", "tokenCount": 2 };
+    database.collection("messages").insert_one(message).await.expect("an insert");
+    for minutes in [0, 60, 119, 121, 122] {
+        exporter.set_now(back + TimeDelta::minutes(minutes));
+        exporter.refresh().await.expect("a refresh");
+    }
+    let found = exporter.refresh().await.expect("a refresh");
+    assert_eq!(found["librechat_messages_per_model_total{model=\"back\"}"], 1.0);
+    assert_eq!(found["librechat_messages_total"], 26.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_is_sealed_at_once_beyond_the_limit_of_the_tail() {
+    let database = Mongod::shared().database().await;
+    let now = Utc::now() - TimeDelta::days(100);
+    let mut settings =
+        crate::exporter::settings(&database, usage_exporter::librechat::groups::Groups::all());
+    settings.tail_limit = 1_000;
+    let general = usage_exporter::config::General {
+        interval: std::time::Duration::from_secs(60),
+        timezone: Tz::UTC,
+        max_series: 1000,
+    };
+    let mut exporter = Exporter::with_settings(&settings, &general, now).with_state();
+    exporter.refresh().await.expect("a refresh");
+    let seconds = u32::try_from(now.timestamp()).expect("a time") + 60;
+    let imported: Vec<Document> = (0..4_000_u32)
+        .map(|number| {
+            let [_, a, b, c] = number.to_be_bytes();
+            let id = ObjectId::from_parts(seconds + number / 100, [1; 5], [a, b, c]);
+            let parent = format!("m{}", number.saturating_sub(1));
+            doc! {
+                "_id": id, "messageId": format!("m{number}"), "parentMessageId": parent,
+                "isCreatedByUser": number.is_multiple_of(2), "model": "imported", "tokenCount": 1, "user": "u",
+            }
+        })
+        .collect();
+    database.collection("messages").insert_many(imported).await.expect("an insert");
+    exporter.set_now(now + TimeDelta::minutes(5));
+    exporter.assert_equals_oracle(&database, "with all of the import in the settling time").await;
+    let state = std::fs::read_to_string(exporter.state()).expect("a state file");
+    let kept = state.matches("\"contribution\"").count();
+    assert!(kept <= 1_000, "{kept} messages are kept one by one");
+    exporter.restart();
+    exporter.set_now(now + TimeDelta::minutes(30));
+    exporter.assert_equals_oracle(&database, "after it has settled").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_database_on_the_same_server_address_is_noticed() {
+    let port = free_port();
+    let mongod = Mongod::start_on(port, &[]);
+    fixtures::load(&mongod.client().await.database("LibreChat"), "current", TimeDelta::days(-3))
+        .await;
+    let state = state_file();
+    let mut server = start(&[
+        ("MONGODB_URI".to_owned(), format!("{}/LibreChat", mongod.uri)),
+        ("STATE_FILE".to_owned(), state.to_str().expect("text").to_owned()),
+    ]);
+    assert_eq!(messages(&mut server), 25.0);
+
+    drop(mongod);
+    let empty = Mongod::start_on(port, &[]);
+    empty.client().await;
+    server.wait_for(&["has no collection `messages` any more"]);
+    drop(empty);
+
+    let other = Mongod::start_on(port, &[]);
+    let database = other.client().await.database("LibreChat");
+    let message = doc! { "_id": ObjectId::new(), "isCreatedByUser": true, "tokenCount": 3 };
+    database.collection("messages").insert_one(message).await.expect("an insert");
+    server.wait_for(&["so it is another database"]);
+    server.wait_for(&["refreshed", "collector=\"baseline\""]);
+    server.wait_for(&["refreshed", "collector=\"messages\""]);
+    let page = of_page(&server.get("/metrics"));
+    assert_eq!(page["librechat_messages_total"], 1.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_was_restored_goes_on() {
+    let (database, _) = librechat(TimeDelta::days(-3)).await;
+    let settings = settings(&database, &state_file());
+    let mut server = start(&settings);
+    assert_eq!(messages(&mut server), 25.0);
+    server.end("KILL");
+    let backup = crate::seen::stored(&database, "messages").await;
+    let collection = database.collection::<Document>("messages");
+    collection.drop().await.expect("a deletion");
+    collection.insert_many(&backup[..20]).await.expect("an insert");
+    let mut server = start(&settings);
+    assert_eq!(messages(&mut server), 25.0);
+    assert!(server.log.iter().any(|line| line.contains("it was probably restored")));
+}
