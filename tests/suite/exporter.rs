@@ -205,7 +205,8 @@ impl Exporter {
     }
 }
 
-fn is_counter(key: &str) -> bool {
+/// Whether a series is of a counter.
+pub fn is_counter(key: &str) -> bool {
     let family = samples::family(key);
     family.ends_with("_total") && !family.contains("thumbs") && !family.contains("rated")
 }

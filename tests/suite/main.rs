@@ -13,5 +13,7 @@ mod collectors;
 mod end_to_end;
 mod fixtures_equal;
 mod histories;
+mod kills;
+mod replica_set;
 mod settings;
 mod state;

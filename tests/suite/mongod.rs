@@ -52,7 +52,8 @@ impl Mongod {
 
     /// A client, once mongod answers.
     pub async fn client(&self) -> Client {
-        let client = Client::with_uri_str(&self.uri).await.expect("a URI");
+        let uri = format!("{}/?directConnection=true", self.uri);
+        let client = Client::with_uri_str(uri).await.expect("a URI");
         client.database("admin").run_command(doc! { "ping": 1 }).await.expect("mongod answers");
         client
     }

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, channel};
+use std::thread::JoinHandle;
 
 use ureq::http::Response;
 
@@ -138,6 +139,12 @@ impl Server {
         let response = self.request("GET", path, ("Accept", "*/*"));
         response.into_body().into_reader().read_to_string(&mut body).expect("text");
         body
+    }
+
+    /// Begins a GET request for the metrics; its body, if the server lived to answer.
+    pub fn begin_scrape(&self) -> JoinHandle<Option<String>> {
+        let uri = format!("{}/metrics", self.address);
+        std::thread::spawn(move || ureq::get(uri).call().ok()?.into_body().read_to_string().ok())
     }
 
     /// The number of the process.
