@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::entry::{Entry, FirstReply};
 use super::labels::{Label, Labels};
 use super::object_id::{day_of, start_of};
+use super::ratings::Ratings;
 use super::tally::Tally;
 
 /// The sums over the history, and the messages that may still change.
@@ -28,6 +29,9 @@ pub struct Book {
     pub entries: BTreeMap<ObjectId, Entry>,
     /// The first reply to each `messageId`, by `parentMessageId`, of the messages not yet settled.
     pub first_replies: HashMap<Box<str>, FirstReply>,
+    /// The feedback on settled messages.
+    #[serde(default)]
+    pub ratings: Ratings,
     /// What MongoDB calls the collection, where it tells: another after it was made anew.
     pub collection: Option<String>,
 }
@@ -70,6 +74,7 @@ impl Book {
             }),
             entries: BTreeMap::new(),
             first_replies: HashMap::new(),
+            ratings: Ratings::default(),
             collection: None,
         }
     }

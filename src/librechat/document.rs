@@ -6,6 +6,7 @@
 use chrono::{DateTime, Datelike, Utc};
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Document, RawArray, RawBsonRef, RawDocument};
+use serde::{Deserialize, Serialize};
 
 use super::field::{Field, Malformed};
 use super::groups::{BASIC, Groups, MODEL, RATING, TIME_WINDOW, TOKEN, TOOL, USER};
@@ -59,7 +60,7 @@ pub struct Feedback<'a> {
 }
 
 /// LibreChat's two ratings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Rating {
     /// `thumbsUp`
     Up,

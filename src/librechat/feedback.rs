@@ -7,16 +7,14 @@ use async_trait::async_trait;
 use futures_util::TryStreamExt;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Document, doc};
-use mongodb::raw_batch_cursor::RawBatch;
 
 use super::books::Books;
 use super::data_set::present;
 use super::document::Message;
 use super::messages::Messages;
-use super::ratings::{Rated, RatingTally, Sweep};
-use super::store::{Store, documents, read_all};
-use super::windows::WINDOW;
-use crate::collector::{Answer, Collector, Failure, Refresh, Schedule};
+use super::ratings::{Rated, Sweep};
+use super::store::{Store, documents};
+use crate::collector::{Answer, Collector, Failure, Next, Refresh, Schedule};
 use crate::exposition::Families;
 use crate::mongo::{failure, is_namespace_not_found};
 
@@ -32,12 +30,14 @@ pub struct Feedback {
     store: Store,
     books: Books,
     interval: Duration,
+    /// Whether it was asked since the exporter was started.
+    started: bool,
 }
 
 impl Feedback {
     /// A sweep every `interval`.
     pub fn new(store: Store, books: Books, interval: Duration) -> Feedback {
-        Feedback { store, books, interval }
+        Feedback { store, books, interval, started: false }
     }
 
     /// The filter for messages with feedback: one that an index on `feedback.rating` can answer, where
@@ -64,23 +64,34 @@ impl Feedback {
         })
     }
 
-    /// Enters the feedback on the messages before the watermark `before`.
-    fn enter(&self, batches: &[RawBatch], before: ObjectId, stale_at: Instant) {
-        let window_start = self.store.now() - WINDOW;
-        let mut ledger = self.books.ledger();
-        let mut tally = RatingTally::default();
-        let mut recent = Vec::new();
-        let messages = batches.iter().flat_map(documents).filter_map(Message::read);
-        for message in messages.filter(|message| message.id < before) {
-            let Some(rated) = Rated::read(&message, &mut ledger.book.labels) else { continue };
-            tally.add(&rated);
-            if let (Some(time), Some(rating)) = (rated.updated_at, rated.rating)
-                && time >= window_start
-            {
-                recent.push((time, rating));
+    /// How long until a sweep is due; a restart does not repeat one that is recent.
+    fn due_in(&mut self) -> Duration {
+        if std::mem::replace(&mut self.started, true) {
+            return Duration::ZERO;
+        }
+        let swept_at = self.books.ledger().book.ratings.swept_at();
+        let due = swept_at.map(|swept_at| swept_at + self.interval - self.store.now());
+        due.and_then(|due| due.to_std().ok()).unwrap_or(Duration::ZERO)
+    }
+
+    /// Asks for the feedback on the messages before the watermark `before`.
+    async fn sweep(&self, before: ObjectId, refresh: &Refresh) -> Result<Sweep, Failure> {
+        let now = self.store.now();
+        let mut sweep = Sweep::new(before, now);
+        let projection = doc! { "model": 1, "feedback": 1, "updatedAt": 1 };
+        let filter = self.filter().await?;
+        let mut cursor = self.store.find(Messages::COLLECTION, filter, projection, refresh).await?;
+        while let Some(batch) = cursor.try_next().await.map_err(failure)? {
+            refresh.count_documents(documents(&batch).count());
+            let labels = &mut self.books.ledger().book.labels;
+            let messages = documents(&batch).filter_map(Message::read);
+            for message in messages.filter(|message| message.id < before) {
+                if let Some(rated) = Rated::read(&message, labels) {
+                    sweep.add(&rated);
+                }
             }
         }
-        ledger.ratings.swept(Sweep { before, tally, recent, stale_at });
+        Ok(sweep)
     }
 }
 
@@ -96,17 +107,18 @@ impl Collector for Feedback {
 
     async fn refresh(&mut self, refresh: &Refresh) -> Result<Answer, Failure> {
         let began = Instant::now();
-        let before = {
-            let now = present(&self.store, &self.books, refresh).await?;
-            self.books.ledger().watermark(now)
-        };
-        let projection = doc! { "model": 1, "feedback": 1, "updatedAt": 1 };
-        let filter = self.filter().await?;
-        let cursor = self.store.find(Messages::COLLECTION, filter, projection, refresh).await?;
-        let batches = read_all(cursor, refresh).await?;
+        let now = present(&self.store, &self.books, refresh).await?;
+        let due_in = self.due_in();
+        if !due_in.is_zero() {
+            return Ok(Answer { families: Families::default(), next: Next::In(due_in) });
+        }
+        let edition = self.books.edition();
+        let before = self.books.ledger().watermark(now);
+        let mut sweep = self.sweep(before, refresh).await?;
         let pause = self.schedule().pause(began.elapsed());
-        let stale_at = Instant::now() + pause * STALE_AFTER_SWEEPS;
-        self.enter(&batches, before, stale_at);
+        sweep.stale_at += pause * STALE_AFTER_SWEEPS;
+        self.books.check(edition)?;
+        self.books.ledger().swept(sweep);
         self.books.wakes().messages.notify_one();
         Ok(Families::default().into())
     }

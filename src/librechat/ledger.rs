@@ -24,7 +24,7 @@ use super::document::Message;
 use super::entry::{Entry, FirstReply, Openness};
 use super::labels::{Label, People};
 use super::object_id::{at, seconds_between, time_of};
-use super::ratings::{Rated, Ratings};
+use super::ratings::{Rated, Sweep};
 use super::statistics::Statistics;
 use super::tally::Tally;
 use super::windows::{self, WINDOW, Windows};
@@ -44,8 +44,6 @@ pub struct Ledger {
     limits: Limits,
     /// What is saved.
     pub book: Book,
-    /// The feedback on all messages.
-    pub ratings: Ratings,
     people: People,
     days: Days,
     /// What was sealed when the days were last forgotten; `None`: nothing.
@@ -81,7 +79,6 @@ impl Ledger {
             windows_from: book.watermark.unwrap_or(FIRST),
             sealed_before: (!book.is_new()).then(|| SealedBefore::now(&book)),
             book,
-            ratings: Ratings::default(),
             people: People::default(),
             days,
             changed: true,
@@ -255,6 +252,12 @@ impl Ledger {
         self.days.statistics(now, young(&self.book))
     }
 
+    /// Takes the answer of a sweep for feedback.
+    pub fn swept(&mut self, sweep: Sweep) {
+        self.book.ratings.swept(sweep);
+        self.changed = true;
+    }
+
     /// The feedback on the messages after the watermark.
     pub fn young_feedback(&self) -> impl Iterator<Item = Rated> {
         let start = self.book.watermark.unwrap_or(LAST);
@@ -363,9 +366,10 @@ impl Ledger {
     /// Moves the watermark and seals what it passes, unless that is open.
     fn advance_to(&mut self, next: ObjectId, now: DateTime<Utc>) {
         let Some(watermark) = self.book.watermark else { return };
-        for (id, entry) in self.book.entries.range(watermark..next) {
+        let Book { entries, ratings, .. } = &mut self.book;
+        for (id, entry) in entries.range(watermark..next) {
             if let Some(rated) = entry.feedback().filter(|_| entry.present) {
-                self.ratings.settled(*id, rated);
+                ratings.settled(*id, rated);
             }
         }
         self.book.watermark = Some(next);

@@ -40,7 +40,7 @@ impl Page {
         if let Some(windows) = ledger.windows(now) {
             self.windows(ledger, &windows);
         }
-        if let Some((ratings, window)) = ledger.ratings.now(now, ledger.young_feedback()) {
+        if let Some((ratings, window)) = ledger.book.ratings.now(now, ledger.young_feedback()) {
             self.ratings(ledger, &ratings, window);
         }
         if ledger.is_complete() {

@@ -6,18 +6,18 @@
 
 use std::collections::BTreeMap;
 use std::ops::AddAssign;
-use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 use mongodb::bson::oid::ObjectId;
 use rustc_hash::FxHashMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::document::{Message, Rating};
 use super::labels::{Label, Labels};
-use super::windows;
+use super::{pairs, windows};
 
 /// The feedback on one message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rated {
     /// Thumbs up or down.
     pub rating: Option<Rating>,
@@ -26,6 +26,7 @@ pub struct Rated {
     /// The model of the message.
     pub model: Option<Label>,
     /// `updatedAt` of the message.
+    #[serde(with = "chrono::serde::ts_milliseconds_option")]
     pub updated_at: Option<DateTime<Utc>>,
 }
 
@@ -43,7 +44,7 @@ impl Rated {
 }
 
 /// A number of ratings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Thumbs {
     /// Thumbs up.
     pub up: u64,
@@ -78,17 +79,20 @@ impl AddAssign for Thumbs {
 }
 
 /// The sums over the feedback on some messages.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct RatingTally {
     /// Messages with feedback.
     pub rated: u64,
     /// Their ratings.
     pub thumbs: Thumbs,
     /// Ratings by model.
+    #[serde(with = "pairs")]
     pub models: FxHashMap<Label, Thumbs>,
     /// Messages with feedback by tag.
+    #[serde(with = "pairs")]
     pub tags: FxHashMap<Label, u64>,
     /// Ratings by model and tag.
+    #[serde(with = "pairs")]
     pub tags_of_models: FxHashMap<(Label, Label), Thumbs>,
 }
 
@@ -111,7 +115,7 @@ impl RatingTally {
 }
 
 /// The answer of a sweep.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Sweep {
     /// The watermark at its start: it speaks for the messages before.
     pub before: ObjectId,
@@ -119,21 +123,67 @@ pub struct Sweep {
     pub tally: RatingTally,
     /// When messages were updated whose rating may lie in a window.
     pub recent: Vec<(DateTime<Utc>, Rating)>,
+    /// When it was made.
+    #[serde(with = "chrono::serde::ts_milliseconds")]
+    pub made_at: DateTime<Utc>,
     /// From then on it is too old to be shown.
-    pub stale_at: Instant,
+    #[serde(with = "chrono::serde::ts_milliseconds")]
+    pub stale_at: DateTime<Utc>,
+}
+
+impl Sweep {
+    /// A sweep of the messages before `before` that begins `now`, empty and at once too old.
+    pub fn new(before: ObjectId, now: DateTime<Utc>) -> Sweep {
+        Sweep {
+            before,
+            tally: RatingTally::default(),
+            recent: Vec::new(),
+            made_at: now,
+            stale_at: now,
+        }
+    }
+
+    /// Adds the feedback on a message.
+    pub fn add(&mut self, rated: &Rated) {
+        self.tally.add(rated);
+        if let (Some(time), Some(rating)) = (rated.updated_at, rated.rating)
+            && time >= self.made_at - windows::WINDOW
+        {
+            self.recent.push((time, rating));
+        }
+    }
 }
 
 /// The feedback on the messages that have settled.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Ratings {
     sweep: Option<Sweep>,
+    #[serde(serialize_with = "as_pairs", deserialize_with = "of_pairs")]
     since: BTreeMap<ObjectId, Rated>,
+}
+
+fn as_pairs<S: Serializer>(
+    since: &BTreeMap<ObjectId, Rated>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(since)
+}
+
+fn of_pairs<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<ObjectId, Rated>, D::Error> {
+    Ok(Vec::<(ObjectId, Rated)>::deserialize(deserializer)?.into_iter().collect())
 }
 
 impl Ratings {
     /// Notes the feedback on a message that the watermark passes.
     pub fn settled(&mut self, id: ObjectId, rated: Rated) {
         self.since.insert(id, rated);
+    }
+
+    /// When the last sweep was made.
+    pub fn swept_at(&self) -> Option<DateTime<Utc>> {
+        self.sweep.as_ref().map(|sweep| sweep.made_at)
     }
 
     /// Takes the answer of a sweep.
@@ -149,7 +199,7 @@ impl Ratings {
         now: DateTime<Utc>,
         young: impl Iterator<Item = Rated>,
     ) -> Option<(RatingTally, Thumbs)> {
-        let sweep = self.sweep.as_ref().filter(|sweep| Instant::now() < sweep.stale_at)?;
+        let sweep = self.sweep.as_ref().filter(|sweep| now < sweep.stale_at)?;
         let mut tally = sweep.tally.clone();
         let mut window = Thumbs::default();
         let in_window =

@@ -13,6 +13,7 @@ use mongodb::options::ConnectionString;
 use prometheus::IntCounter;
 use usage_exporter::collector::{Collector, Failure, Next, Refresh};
 use usage_exporter::config::General;
+use usage_exporter::exposition::exporter::StateMetrics;
 use usage_exporter::exposition::{ExporterMetrics, Families};
 use usage_exporter::librechat::{self, Settings, catalogue, groups::Groups};
 use usage_exporter::state::StateFile;
@@ -98,10 +99,7 @@ impl Exporter {
         self.collectors.clear();
         let metrics = ExporterMetrics::new(&catalogue::UP, false).expect("names");
         let state = match &self.state {
-            Some(path) => {
-                let metrics = metrics.state_file().expect("names");
-                StateFile::open(path, metrics).expect("nobody else uses it")
-            }
+            Some(path) => open(path, &metrics.state_file().expect("names")),
             None => StateFile::off(),
         };
         let read = Arc::clone(&self.now);
@@ -205,6 +203,18 @@ impl Exporter {
     }
 }
 
+/// Opens a state file that was just closed. A process that another test is starting at this moment has
+/// the lock too, until it has begun.
+fn open(path: &Path, metrics: &StateMetrics) -> StateFile {
+    for _ in 0..1_000 {
+        if let Ok(state) = StateFile::open(path, metrics.clone()) {
+            return state;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    panic!("{} stays locked", path.display());
+}
+
 /// Whether a series is of a counter.
 pub fn is_counter(key: &str) -> bool {
     let family = samples::family(key);
@@ -244,7 +254,8 @@ pub fn settings(database: &Database, groups: Groups) -> Settings {
         database: database.name().to_owned(),
         read_preference: None,
         tenant: None,
-        feedback_interval: Duration::from_secs(600),
+        // A sweep is always due, also after a restart.
+        feedback_interval: Duration::ZERO,
         settling_time: SETTLING_TIME.to_std().expect("a duration"),
         tail_limit: 50_000,
         baseline_rate: None,
