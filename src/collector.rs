@@ -35,6 +35,8 @@ pub trait Collector: Send {
 /// When a collector is asked.
 #[derive(Debug, Clone)]
 pub struct Schedule {
+    /// From the start of the exporter to the first refresh.
+    pub starts_after: Duration,
     /// From the end of one refresh to the start of the next.
     pub interval: Duration,
     /// How long a refresh may take.
@@ -52,6 +54,7 @@ impl Schedule {
     /// A refresh every `interval`, which may take as long as the interval but at least ten seconds.
     pub fn every(interval: Duration) -> Schedule {
         Schedule {
+            starts_after: Duration::ZERO,
             interval,
             deadline: interval.max(Duration::from_secs(10)),
             share: 1.0,

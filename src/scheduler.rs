@@ -32,7 +32,7 @@ pub struct Scheduler {
 }
 
 impl Scheduler {
-    /// Starts a first refresh of every collector at once and goes on by their schedules.
+    /// Starts a first refresh of every collector and goes on by their schedules.
     pub fn start(
         collectors: Vec<Box<dyn Collector>>,
         snapshot: &Arc<Snapshot>,
@@ -129,6 +129,7 @@ impl Runner {
 
     async fn run(mut self, mut requests: mpsc::Receiver<oneshot::Sender<()>>) {
         let mut waiting: Option<oneshot::Sender<()>> = None;
+        tokio::time::sleep(self.schedule.starts_after).await;
         loop {
             let next = self.refresh().await;
             if let Some(done) = waiting.take() {

@@ -1,13 +1,13 @@
 //! The state file: what survives a restart.
 //!
-//! The file is a line that tells its format and a checksum, and a line of JSON with one section for
-//! each part of a source. It is replaced as a whole: written beside its place, synchronised with the
+//! The file is a line that tells its format, a line of JSON with one section for each part of a source,
+//! and a line with the checksum of the second. It is replaced as a whole: written beside its place, synchronised with the
 //! disk and renamed. A process that is killed at any moment leaves either the old file or the new one.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{File, TryLockError};
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -50,8 +50,24 @@ struct Kept {
 #[derive(Serialize, Deserialize)]
 struct Header {
     format: u32,
-    /// CRC-32 of the second line.
-    checksum: u32,
+}
+
+/// Passes on what is written and computes its CRC-32.
+struct Checked<W> {
+    writer: W,
+    checksum: crc32fast::Hasher,
+}
+
+impl<W: Write> Write for Checked<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.writer.write(bytes)?;
+        self.checksum.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
 }
 
 /// Another process uses the state file.
@@ -196,13 +212,15 @@ impl Inner {
     fn write(&self) -> io::Result<()> {
         let sections: BTreeMap<&str, &RawValue> =
             self.sections.iter().map(|(name, kept)| (name.as_str(), &*kept.json)).collect();
-        let body = serde_json::to_string(&sections)?;
-        let checksum = crc32fast::hash(body.as_bytes());
-        let header = serde_json::to_string(&Header { format: FORMAT, checksum })?;
         let beside = with_suffix(&self.path, "new");
-        let mut file = File::create(&beside)?;
-        file.write_all(format!("{header}\n{body}\n").as_bytes())?;
-        file.sync_all()?;
+        let mut writer = BufWriter::new(File::create(&beside)?);
+        serde_json::to_writer(&mut writer, &Header { format: FORMAT })?;
+        writer.write_all(b"\n")?;
+        let mut body = Checked { writer: &mut writer, checksum: crc32fast::Hasher::new() };
+        serde_json::to_writer(&mut body, &sections)?;
+        let checksum = body.checksum.finalize();
+        write!(writer, "\n{checksum:08x}\n")?;
+        writer.into_inner()?.sync_all()?;
         std::fs::rename(&beside, &self.path)?;
         // The rename is in the folder, which is synchronised by itself.
         File::open(folder(&self.path))?.sync_all()
@@ -241,7 +259,7 @@ fn read(path: &Path) -> Result<BTreeMap<String, Box<RawValue>>, ReadError> {
 }
 
 fn parse(text: &str) -> Result<BTreeMap<String, Box<RawValue>>, String> {
-    let (header, body) = text.split_once('\n').ok_or("it is cut short")?;
+    let (header, rest) = text.split_once('\n').ok_or("it is cut short")?;
     let header: Header =
         serde_json::from_str(header).map_err(|_| "it was not written by usage-exporter")?;
     if header.format > FORMAT {
@@ -250,8 +268,8 @@ fn parse(text: &str) -> Result<BTreeMap<String, Box<RawValue>>, String> {
             header.format
         ));
     }
-    let body = body.strip_suffix('\n').ok_or("it is cut short")?;
-    if crc32fast::hash(body.as_bytes()) != header.checksum {
+    let (body, checksum) = rest.split_once('\n').ok_or("it is cut short")?;
+    if format!("{:08x}\n", crc32fast::hash(body.as_bytes())) != checksum {
         return Err("its checksum is wrong".to_owned());
     }
     serde_json::from_str(body).map_err(|error| format!("it is not understood: {error}"))

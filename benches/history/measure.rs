@@ -116,7 +116,9 @@ impl Exporter {
         server.wait_until_complete();
         let first = began.elapsed();
         let page = server.get("/metrics");
-        assert!(page.contains("librechat_messages_total") && page.contains("librechat_thumbs_up_total"));
+        assert!(
+            page.contains("librechat_messages_total") && page.contains("librechat_thumbs_up_total")
+        );
         server.wait_for(&["have been read again"]);
         Restart { first, all: began.elapsed() }
     }

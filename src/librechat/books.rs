@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tracing::error;
 
-use super::book::Book;
-use super::counted::Counted;
-use super::days::Days;
+use super::ledger::book::Book;
+use super::ledger::counted::Counted;
+use super::ledger::days::Days;
 use super::ledger::{Ledger, Limits};
 use super::settings::Settings;
 use crate::collector::{Failure, Reason};

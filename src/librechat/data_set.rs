@@ -10,7 +10,7 @@ use mongodb::bson::oid::ObjectId;
 use tracing::warn;
 
 use super::books::Books;
-use super::messages::Messages;
+use super::collectors::messages::Messages;
 use super::store::{Store, documents, read_all};
 use crate::collector::{Failure, Reason, Refresh};
 

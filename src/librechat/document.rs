@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::field::{Field, Malformed};
 use super::groups::{BASIC, Groups, MODEL, RATING, TIME_WINDOW, TOKEN, TOOL, USER};
-use super::tally::Tokens;
+use super::ledger::tally::Tokens;
 use super::tool_call;
 
 /// A message, borrowed from its document.

@@ -88,6 +88,11 @@ impl Malformed {
         self.0 |= 1 << field as u32;
     }
 
+    /// Whether no field is noted.
+    pub fn is_empty(&self) -> bool {
+        self.0 == 0
+    }
+
     /// The fields noted.
     pub fn fields(self) -> impl Iterator<Item = Field> {
         Field::ALL.into_iter().filter(move |field| self.0 & (1 << *field as u32) != 0)

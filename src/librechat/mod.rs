@@ -3,45 +3,25 @@
 //! * [`settings`] and [`groups`]: what is read, and which metrics are wanted;
 //! * [`catalogue`]: every family;
 //! * [`document`], [`field`] and [`tool_call`]: reading one message;
-//! * [`ledger`]: every message entered once, with [`book`] for the part that is saved, [`entry`],
-//!   [`tally`], [`days`], [`statistics`], [`windows`] and [`ratings`] for what messages add up to, and
-//!   [`page`] for the families of it; [`counted`]: documents of other collections;
+//! * [`ledger`]: every message entered once, and what messages add up to; [`page`]: the families of it;
 //! * [`books`]: what the collectors share and the state file keeps, and [`data_set`]: whether the
 //!   database is still the one that it is about;
-//! * the collectors: [`messages`] reads what is new, [`baseline`] the history, [`day_reader`] days
-//!   after a restart, [`feedback`] ratings of old messages, [`growth`] counts conversations, users and
-//!   files, [`inventory`] what is stored, [`audit`] what was missed;
+//! * [`collectors`]: the questions asked;
 //! * [`store`] and [`object_id`]: asking MongoDB for documents by their place in insertion order.
 
-pub mod audit;
-pub mod baseline;
-pub mod book;
 pub mod books;
 pub mod catalogue;
-pub mod counted;
+pub mod collectors;
 pub mod data_set;
-pub mod day_reader;
-pub mod days;
 pub mod document;
-pub mod entry;
-pub mod feedback;
 pub mod field;
 pub mod groups;
-pub mod growth;
-pub mod inventory;
-pub mod labels;
 pub mod ledger;
-pub mod messages;
 pub mod object_id;
 pub mod page;
-mod pairs;
-pub mod ratings;
 pub mod settings;
-pub mod statistics;
 pub mod store;
-pub mod tally;
 pub mod tool_call;
-pub mod windows;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,16 +35,16 @@ use crate::collector::{Collector, Failure, Refresh};
 use crate::config::General;
 use crate::mongo::Mongo;
 use crate::state::StateFile;
-use audit::{Audit, Late};
-use baseline::Baseline;
 use books::Books;
 use catalogue::{CONVERSATIONS, REGISTERED_USERS, UPLOADED_FILES};
-use day_reader::DayReader;
-use feedback::Feedback;
+use collectors::audit::{Audit, Late};
+use collectors::baseline::Baseline;
+use collectors::day_reader::DayReader;
+use collectors::feedback::Feedback;
+use collectors::growth::Growth;
+use collectors::inventory::Inventory;
+use collectors::messages::Messages;
 use groups::{BASIC, FILE, MODEL, RATING, TIME_WINDOW, TOKEN, TOOL, USER};
-use growth::Growth;
-use inventory::Inventory;
-use messages::Messages;
 use store::Store;
 
 /// How long an audit by hand may take.

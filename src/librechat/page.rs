@@ -3,15 +3,15 @@
 use chrono::{DateTime, Utc};
 
 use super::catalogue as family;
+use super::collectors::messages::Messages;
 use super::field::Field;
 use super::groups::Groups;
-use super::labels::Label;
 use super::ledger::Ledger;
-use super::messages::Messages;
-use super::ratings::{RatingTally, Thumbs};
-use super::statistics::{Daily, Spread, Statistics};
-use super::tally::{ModelTally, Tally, ToolTally};
-use super::windows::Windows;
+use super::ledger::labels::Label;
+use super::ledger::ratings::{RatingTally, Thumbs};
+use super::ledger::statistics::{Daily, Spread, Statistics};
+use super::ledger::tally::{ModelTally, Tally, ToolTally};
+use super::ledger::windows::Windows;
 use crate::exposition::exporter::{MALFORMED_FIELDS, SERIES_DROPPED};
 use crate::exposition::series::{Labels, Shown};
 use crate::exposition::{Description, Families, Series};

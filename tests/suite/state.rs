@@ -140,14 +140,14 @@ async fn a_state_that_cannot_be_used_is_moved_aside() {
     messages(&mut server);
     server.end("TERM");
     let whole = std::fs::read_to_string(&state).expect("a state file");
-    assert!(whole.starts_with("{\"format\":1,"), "{whole}");
+    assert!(whole.starts_with("{\"format\":1}\n"), "{whole}");
 
     let other = (database.name().to_owned(), format!("{}x", database.name()));
     let cases = [
         (String::new(), "cut short"),
         (whole[..whole.len() / 2].to_owned(), "cut short"),
         (whole.replace("sealed", "SEALED"), "checksum"),
-        (whole.replace("\"format\":1,", "\"format\":2,"), "later version"),
+        (whole.replace("\"format\":1}", "\"format\":2}"), "later version"),
         ("PK\x03\x04 something\nelse".to_owned(), "not written by usage-exporter"),
         (
             with_checksum(&whole.replace(&format!("{:?}", other.0), &format!("{:?}", other.1))),
@@ -171,11 +171,11 @@ async fn a_state_that_cannot_be_used_is_moved_aside() {
     }
 }
 
-/// The state file with a first line that fits its second.
+/// The state file with a last line that fits its second.
 fn with_checksum(text: &str) -> String {
-    let body = text.split_once('\n').expect("two lines").1;
-    let checksum = crc32fast::hash(body.trim_end_matches('\n').as_bytes());
-    format!("{{\"format\":1,\"checksum\":{checksum}}}\n{body}")
+    let lines: Vec<&str> = text.lines().collect();
+    let checksum = crc32fast::hash(lines[1].as_bytes());
+    format!("{}\n{}\n{checksum:08x}\n", lines[0], lines[1])
 }
 
 fn files_beside(state: &Path) -> usize {

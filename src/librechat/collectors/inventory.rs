@@ -7,10 +7,10 @@ use futures_util::future::try_join_all;
 use mongodb::bson::RawDocumentBuf;
 use tracing::warn;
 
-use super::catalogue::STORED_DOCUMENTS;
-use super::store::Store;
 use crate::collector::{Answer, Collector, Failure, Refresh, Schedule};
 use crate::exposition::Families;
+use crate::librechat::catalogue::STORED_DOCUMENTS;
+use crate::librechat::store::Store;
 use crate::mongo::failure;
 
 /// LibreChat's collections that tell how it is used.

@@ -6,10 +6,10 @@ use chrono::{DateTime, Utc};
 use mongodb::bson::oid::ObjectId;
 use serde::{Deserialize, Serialize};
 
-use super::document::Message;
 use super::labels::{Label, Labels};
 use super::ratings::Rated;
 use super::tally::Contribution;
+use crate::librechat::document::Message;
 
 /// What is kept of a message that may still change or lies in a window.
 ///

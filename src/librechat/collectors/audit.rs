@@ -16,20 +16,20 @@ use mongodb::bson::doc;
 use mongodb::bson::oid::ObjectId;
 use tracing::{info, warn};
 
-use super::book::{Book, History};
-use super::books::{AuditRecord, Books, COUNTED};
-use super::data_set::{present, verify};
-use super::days::Days;
-use super::document::{Message, projection};
-use super::groups::Groups;
-use super::ledger::{Ledger, Limits};
 use super::messages::Messages;
-use super::object_id::{day_of, start_of};
-use super::store::{Store, by_id, documents};
-use super::tally::Tally;
 use crate::collector::{Answer, Collector, Failure, Next, Refresh, Schedule};
 use crate::exposition::Families;
 use crate::exposition::exporter::AUDIT_LATE_DOCUMENTS;
+use crate::librechat::books::{AuditRecord, Books, COUNTED};
+use crate::librechat::data_set::{present, verify};
+use crate::librechat::document::{Message, projection};
+use crate::librechat::groups::Groups;
+use crate::librechat::ledger::book::{Book, History};
+use crate::librechat::ledger::days::Days;
+use crate::librechat::ledger::tally::Tally;
+use crate::librechat::ledger::{Ledger, Limits};
+use crate::librechat::object_id::{day_of, start_of};
+use crate::librechat::store::{Store, by_id, documents};
 use crate::mongo::failure;
 
 /// How long to wait for the first pass.
@@ -100,7 +100,7 @@ impl Audit {
     pub fn new(
         store: Store,
         books: Books,
-        settings: &super::Settings,
+        settings: &crate::librechat::Settings,
         history_read: bool,
     ) -> Audit {
         Audit {

@@ -2,7 +2,7 @@
 //!
 //! Today's, this week's and this month's unique users are unions of the people of days; the statistics
 //! are means and deviations over days. All of it goes by `createdAt` and by the time zone of the
-//! settings, and none of it is saved: after a restart [`day_reader`](super::day_reader) reads it again.
+//! settings, and none of it is saved: after a restart [`day_reader`](crate::librechat::collectors::day_reader) reads it again.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

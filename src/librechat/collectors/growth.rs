@@ -6,12 +6,12 @@ use async_trait::async_trait;
 use futures_util::TryStreamExt;
 use mongodb::bson::doc;
 
-use super::books::Books;
-use super::data_set::present;
-use super::object_id::at;
-use super::store::{Store, documents, horizon};
 use crate::collector::{Answer, Collector, Failure, Refresh, Schedule};
 use crate::exposition::{Description, Families};
+use crate::librechat::books::Books;
+use crate::librechat::data_set::present;
+use crate::librechat::object_id::at;
+use crate::librechat::store::{Store, documents, horizon};
 use crate::mongo::failure;
 
 /// Counts the documents of a collection: those stored at the start once, then those that come.
@@ -27,13 +27,13 @@ pub struct Growth {
 
 impl Growth {
     /// A counter `family` of the documents of `collection`, which is one of
-    /// [`COUNTED`](super::books::COUNTED).
+    /// [`COUNTED`](crate::librechat::books::COUNTED).
     pub fn new(
         store: Store,
         books: Books,
         collection: &'static str,
         family: &'static Description,
-        settings: &super::Settings,
+        settings: &crate::librechat::Settings,
         interval: Duration,
     ) -> Growth {
         Growth {

@@ -7,9 +7,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::entry::{Entry, FirstReply};
 use super::labels::{Label, Labels};
-use super::object_id::{day_of, start_of};
 use super::ratings::Ratings;
 use super::tally::Tally;
+use crate::librechat::object_id::{day_of, start_of};
 
 /// The sums over the history, and the messages that may still change.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -8,14 +8,14 @@ use futures_util::TryStreamExt;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Document, doc};
 
-use super::books::Books;
-use super::data_set::present;
-use super::document::Message;
 use super::messages::Messages;
-use super::ratings::{Rated, Sweep};
-use super::store::{Store, documents};
 use crate::collector::{Answer, Collector, Failure, Next, Refresh, Schedule};
 use crate::exposition::Families;
+use crate::librechat::books::Books;
+use crate::librechat::data_set::present;
+use crate::librechat::document::Message;
+use crate::librechat::ledger::ratings::{Rated, Sweep};
+use crate::librechat::store::{Store, documents};
 use crate::mongo::{failure, is_namespace_not_found};
 
 /// The largest share of the time that sweeps may take.

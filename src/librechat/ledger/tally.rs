@@ -6,9 +6,9 @@ use std::ops::AddAssign;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
-use super::field::{Field, Malformed};
 use super::labels::Label;
 use super::pairs;
+use crate::librechat::field::{Field, Malformed};
 
 /// A number of tokens, exact to a millionth.
 ///
@@ -75,6 +75,7 @@ pub struct Contribution {
     /// Whether a person wrote it.
     pub by_user: bool,
     /// Whether it says that something failed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub error: bool,
     /// Its tokens.
     pub tokens: Tokens,
@@ -83,8 +84,10 @@ pub struct Contribution {
     /// Its endpoint.
     pub endpoint: Label,
     /// Its tool calls: the tool, and whether the call failed.
+    #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
     pub tool_calls: Box<[(Label, bool)]>,
     /// Its fields that could not be used.
+    #[serde(default, skip_serializing_if = "Malformed::is_empty")]
     pub malformed: Malformed,
 }
 

@@ -12,9 +12,9 @@ use mongodb::bson::oid::ObjectId;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::document::{Message, Rating};
 use super::labels::{Label, Labels};
 use super::{pairs, windows};
+use crate::librechat::document::{Message, Rating};
 
 /// The feedback on one message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,18 +8,21 @@ use futures_util::TryStreamExt;
 use mongodb::bson::{DateTime, Document, doc};
 use tracing::info;
 
-use super::books::Books;
-use super::data_set::present;
-use super::days::Day;
-use super::document::Message;
 use super::messages::Messages;
-use super::store::{Store, documents};
 use crate::collector::{Answer, Collector, Failure, Next, Refresh, Schedule};
 use crate::exposition::Families;
+use crate::librechat::books::Books;
+use crate::librechat::data_set::present;
+use crate::librechat::document::Message;
+use crate::librechat::ledger::days::Day;
+use crate::librechat::store::{Store, documents};
 use crate::mongo::failure;
 
 /// How long one day may take.
 const DEADLINE: Duration = Duration::from_secs(120);
+
+/// How long it leaves MongoDB to those from whose answers the counters come.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Reads one local day at a refresh, from today backwards, so that today's unique users are there first.
 /// Its families are shown by [`Messages`].
@@ -48,7 +51,14 @@ impl Collector for DayReader {
 
     fn schedule(&self) -> Schedule {
         let wake = Arc::clone(&self.books.wakes().days);
-        Schedule { on_scrape: false, deadline: DEADLINE, wake, ..Schedule::every(DEADLINE) }
+        let missing = self.books.ledger().missing_day(self.store.now());
+        Schedule {
+            on_scrape: false,
+            deadline: DEADLINE,
+            starts_after: missing.map_or(Duration::ZERO, |_| PATIENCE),
+            wake,
+            ..Schedule::every(DEADLINE)
+        }
     }
 
     async fn refresh(&mut self, refresh: &Refresh) -> Result<Answer, Failure> {

@@ -11,17 +11,17 @@ use mongodb::raw_batch_cursor::RawBatch;
 use tokio::task::JoinHandle;
 use tracing::info;
 
-use super::book::History;
-use super::books::Books;
-use super::data_set::present;
-use super::document::{Message, projection};
-use super::groups::Groups;
 use super::messages::Messages;
-use super::object_id::time_of;
-use super::store::{BATCH_SIZE, Store, documents, horizon, read_all};
 use crate::collector::{Answer, Collector, Failure, Next, Reason, Refresh, Schedule};
 use crate::exposition::Families;
 use crate::exposition::exporter::BASELINE_PROGRESS;
+use crate::librechat::books::Books;
+use crate::librechat::data_set::present;
+use crate::librechat::document::{Message, projection};
+use crate::librechat::groups::Groups;
+use crate::librechat::ledger::book::History;
+use crate::librechat::object_id::time_of;
+use crate::librechat::store::{BATCH_SIZE, Store, documents, horizon, read_all};
 use crate::mongo::failure;
 
 /// How long one refresh reads before it saves and reports how far it has come.

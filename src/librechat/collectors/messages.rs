@@ -8,14 +8,14 @@ use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
 use mongodb::bson::{Document, doc};
 
-use super::books::Books;
-use super::data_set::present;
-use super::document::{Message, projection};
-use super::groups::Groups;
-use super::object_id::at;
-use super::page::Page;
-use super::store::{Store, documents, horizon};
 use crate::collector::{Answer, Collector, Failure, Refresh, Schedule};
+use crate::librechat::books::Books;
+use crate::librechat::data_set::present;
+use crate::librechat::document::{Message, projection};
+use crate::librechat::groups::Groups;
+use crate::librechat::object_id::at;
+use crate::librechat::page::Page;
+use crate::librechat::store::{Store, documents, horizon};
 use crate::mongo::failure;
 
 /// Reads the tail and the open messages at every refresh.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use mongodb::bson::oid::ObjectId;
 use serde::{Deserialize, Serialize};
 
-use super::object_id::{at, day_of, time_of};
+use crate::librechat::object_id::{at, day_of, time_of};
 
 /// The documents of a collection that were ever seen, counted by the day of `_id`.
 ///

@@ -1,0 +1,79 @@
+//! Reading the history: the messages that were stored before the first watermark.
+
+use chrono::{DateTime, Utc};
+use mongodb::bson::oid::ObjectId;
+
+use super::book::History;
+use super::entry::Entry;
+use super::{FIRST, Ledger};
+use crate::librechat::document::Message;
+use crate::librechat::object_id::{at, time_of};
+
+impl Ledger {
+    /// What the first pass has still to read; `None` when it is over.
+    pub fn history_left(&self) -> Option<History> {
+        self.book.history.filter(|_| self.book.watermark.is_some())
+    }
+
+    /// The messages of the history that were saved before they were sealed. They must be entered again,
+    /// because of whom they are is not saved, before the first pass goes on.
+    pub fn restored_history(&self) -> Vec<ObjectId> {
+        let end = self.book.history.map_or(FIRST, |history| history.end);
+        let restored = self.book.entries.range(..end).filter(|(_, entry)| !entry.present);
+        restored.map(|(id, _)| *id).collect()
+    }
+
+    /// Enters messages of the history in the order of their `_id`; those entered before are passed
+    /// over. Returns how many were new.
+    pub fn enter_history<'a>(
+        &mut self,
+        messages: impl IntoIterator<Item = Message<'a>>,
+        now: DateTime<Utc>,
+    ) -> usize {
+        let Some(mut history) = self.book.history else { return 0 };
+        let mut count = 0;
+        for message in messages {
+            if message.id <= history.read_to {
+                continue;
+            }
+            history.read_to = message.id;
+            count += 1;
+            let recent = message.created_at.is_some_and(|time| self.days.may_keep(time, now));
+            let user = message.user.filter(|_| recent).map(|user| self.people.number(user));
+            let entry = Entry::new(&message, user, &mut self.book.labels);
+            if message.by_user || entry.is_unfinished_reply() {
+                self.enter(message, entry);
+            } else {
+                // A whole reply of the history can change no more.
+                self.note_reply(&message, entry.contribution.model);
+                self.seal(message.id, &entry);
+            }
+        }
+        history.entered += count as u64;
+        self.book.history = Some(history);
+        self.link_answers();
+        self.settle_history(history);
+        count
+    }
+
+    /// Ends the first pass: all messages before the watermark have been entered.
+    pub fn complete_history(&mut self, now: DateTime<Utc>) {
+        self.book.history = None;
+        self.changed = true;
+        if self.sealed_before.is_none() {
+            self.days.all_known();
+        }
+        self.days.forget_before(now);
+    }
+
+    /// Seals what has settled before the last message of the history that was read, whose time takes
+    /// the place of the present.
+    fn settle_history(&mut self, history: History) {
+        let present = time_of(history.read_to);
+        let settled = at(present - self.limits.settling_time).min(history.end);
+        self.note_open(FIRST..history.end, present);
+        self.seal_rested(FIRST..settled, present);
+        self.book.entries.retain(|id, entry| !entry.sealed || *id >= history.end);
+        self.book.first_replies.retain(|_, first| first.id >= settled);
+    }
+}

@@ -1,0 +1,108 @@
+//! What the ledger tells of local days, and reading them again after a restart.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use mongodb::bson::oid::ObjectId;
+use rustc_hash::FxHashMap;
+
+use super::book::{Book, History};
+use super::days::{Activity, Day};
+use super::entry::Entry;
+use super::labels::Label;
+use super::statistics::Statistics;
+use super::tally::Tally;
+use super::{FIRST, Ledger};
+use crate::librechat::document::Message;
+
+impl Ledger {
+    /// How many different people wrote or were answered today, this week and this month.
+    pub fn unique_users(&self, now: DateTime<Utc>) -> [Option<u64>; 3] {
+        self.days.unique_users(now, young(&self.book))
+    }
+
+    /// The replies of each model today.
+    pub fn replies_today(&self, now: DateTime<Utc>) -> Option<FxHashMap<Label, u64>> {
+        self.days.replies_today(now, young(&self.book))
+    }
+
+    /// The statistics over the last complete days.
+    pub fn statistics(&mut self, now: DateTime<Utc>) -> Option<Arc<Statistics>> {
+        self.days.statistics(now, young(&self.book))
+    }
+
+    /// The newest local day whose messages must be read again, its beginning and its end.
+    pub fn missing_day(
+        &self,
+        now: DateTime<Utc>,
+    ) -> Option<(NaiveDate, DateTime<Utc>, DateTime<Utc>)> {
+        self.sealed_before.as_ref().and_then(|_| self.days.missing(now))
+    }
+
+    /// Adds messages that are read again to `day`: those that were sealed when the days were forgotten.
+    pub fn read_day<'a>(&mut self, day: &mut Day, messages: impl Iterator<Item = Message<'a>>) {
+        let Some(sealed) = &self.sealed_before else { return };
+        for message in messages.filter(|message| sealed.contains(message.id)) {
+            let Some(time) = message.created_at else { continue };
+            let user = message.user.map(|user| self.people.number(user));
+            let model = self.book.labels.label_or_unknown(message.model);
+            day.add(&Activity { time, user, replied: (!message.by_user).then_some(model) });
+        }
+    }
+
+    /// Ends reading a day again.
+    pub fn enter_day(&mut self, date: NaiveDate, day: Day) {
+        self.days.enter(date, day);
+    }
+
+    /// Adds messages of a day of `_id` that were found behind the watermark. The local days must be
+    /// read again after this.
+    pub fn add_late(&mut self, day: u32, late: &Tally) {
+        self.book.add_late(day, late);
+        self.days.forget();
+        self.sealed_before = Some(SealedBefore::now(&self.book));
+        self.changed = true;
+    }
+}
+
+/// The messages that were sealed at some moment: the days that are read again count these, all others
+/// are added when they are sealed.
+#[derive(Debug)]
+pub struct SealedBefore {
+    history: Option<History>,
+    watermark: ObjectId,
+    unsealed: HashSet<ObjectId>,
+}
+
+impl SealedBefore {
+    /// What is sealed in `book`.
+    pub fn now(book: &Book) -> SealedBefore {
+        let unsealed = book.entries.iter().filter(|(_, entry)| !entry.sealed);
+        SealedBefore {
+            history: book.history,
+            watermark: book.watermark.unwrap_or(FIRST),
+            unsealed: unsealed.map(|(id, _)| *id).collect(),
+        }
+    }
+
+    fn contains(&self, id: ObjectId) -> bool {
+        let read = self.history.is_none_or(|h| id <= h.read_to || id >= h.end);
+        read && id < self.watermark && !self.unsealed.contains(&id)
+    }
+}
+
+/// What the messages that are not sealed add to their days.
+fn young(book: &Book) -> impl Iterator<Item = Activity> {
+    book.entries.values().filter(|entry| !entry.sealed).filter_map(activity)
+}
+
+/// What a message adds to its day, if the last read found it.
+pub fn activity(entry: &Entry) -> Option<Activity> {
+    let contribution = &entry.contribution;
+    entry.created_at.filter(|_| entry.present).map(|time| Activity {
+        time,
+        user: entry.user,
+        replied: (!contribution.by_user).then_some(contribution.model),
+    })
+}

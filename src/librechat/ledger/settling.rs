@@ -1,0 +1,128 @@
+//! Linking questions to replies, following what is open, and sealing what has settled.
+
+use std::collections::HashSet;
+use std::ops::Range;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use mongodb::bson::oid::ObjectId;
+
+use super::Ledger;
+use super::book::Book;
+use super::entry::{Entry, FirstReply, Openness};
+use super::labels::Label;
+use super::local_days::activity;
+use crate::librechat::document::Message;
+use crate::librechat::object_id::{at, seconds_between};
+
+/// How long an open message is looked up again.
+const OPEN_FOR: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How many open messages are looked up at most; beyond, the oldest are sealed as they are.
+const MAX_OPEN: usize = 10_000;
+
+impl Ledger {
+    pub(super) fn enter(&mut self, message: Message<'_>, mut entry: Entry) {
+        if !message.by_user {
+            self.note_reply(&message, entry.contribution.model);
+        }
+        if let Some(known) = self.book.entries.get(&message.id) {
+            if known.sealed {
+                return;
+            }
+            entry.answer = known.answer;
+            entry.openness = known.openness;
+            entry.followed = known.followed;
+            self.changed |= !entry.is_saved_like(known);
+        } else {
+            self.changed = true;
+        }
+        self.book.entries.insert(message.id, entry);
+    }
+
+    pub(super) fn note_reply(&mut self, message: &Message<'_>, model: Label) {
+        let Some(parent) = message.parent_message_id else { return };
+        let reply = FirstReply { id: message.id, model };
+        match self.book.first_replies.get_mut(parent) {
+            Some(first) if first.id <= reply.id => {}
+            Some(first) => *first = reply,
+            None => {
+                self.book.first_replies.insert(parent.into(), reply);
+            }
+        }
+    }
+
+    /// Gives each unanswered user message the first reply to it, if one came within a day.
+    pub(super) fn link_answers(&mut self) {
+        let Book { entries, first_replies, .. } = &mut self.book;
+        for (id, entry) in entries {
+            if let Some(message_id) = entry.question().filter(|_| entry.answer.is_none()) {
+                entry.answer = first_replies
+                    .get(message_id)
+                    .copied()
+                    .filter(|answer| is_within_a_day(*id, answer.id));
+                self.changed |= entry.answer.is_some();
+            }
+        }
+    }
+
+    /// Seals what lies in `range` and has rested. The caller forgets what need not be kept.
+    pub(super) fn seal_rested(&mut self, range: Range<ObjectId>, now: DateTime<Utc>) {
+        let mut open = 0;
+        let mut sealing: Vec<ObjectId> = Vec::new();
+        let unsealed = self.book.entries.range(range).rev().filter(|(_, entry)| !entry.sealed);
+        for (id, entry) in unsealed {
+            let rested = entry.openness.has_rested(self.limits.settling_time, now);
+            open += usize::from(!rested);
+            if rested || open > MAX_OPEN {
+                sealing.push(*id);
+            }
+        }
+        for id in sealing {
+            if let Some(mut entry) = self.book.entries.remove(&id) {
+                self.seal(id, &entry);
+                entry.sealed = true;
+                entry.followed = false;
+                self.book.entries.insert(id, entry);
+            }
+        }
+    }
+
+    /// Notes which entries in `range` are open now.
+    pub(super) fn note_open(&mut self, range: Range<ObjectId>, now: DateTime<Utc>) {
+        let limit = at(now - OPEN_FOR);
+        let entries = &mut self.book.entries;
+        let unfinished: HashSet<ObjectId> = entries
+            .range(limit..)
+            .filter(|(_, entry)| !entry.sealed && entry.is_unfinished_reply())
+            .map(|(id, _)| *id)
+            .collect();
+        for (id, entry) in entries.range_mut(range).filter(|(_, entry)| !entry.sealed) {
+            let reply_unfinished = entry.answer.is_some_and(|a| unfinished.contains(&a.id));
+            let open = entry.is_unanswered() || unfinished.contains(id) || reply_unfinished;
+            let openness = if *id < limit {
+                // A day is over: what is known now is what counts.
+                Openness::Closed
+            } else {
+                entry.openness.next(open, now)
+            };
+            self.changed |= openness != entry.openness;
+            entry.openness = openness;
+            // What is asked changes when its reply ends; until then looking it up tells nothing.
+            entry.followed = !openness.is_closed() && !reply_unfinished;
+        }
+    }
+
+    pub(super) fn seal(&mut self, id: ObjectId, entry: &Entry) {
+        self.changed = true;
+        self.book.seal(id, entry);
+        if let Some(activity) = activity(entry) {
+            self.days.add(&activity);
+        }
+    }
+}
+
+/// Whether a reply with the second `_id` can be the answer to a question with the first.
+pub fn is_within_a_day(from: ObjectId, to: ObjectId) -> bool {
+    seconds_between(from, to) <= OPEN_FOR.as_secs() as i64
+}

@@ -1,0 +1,115 @@
+//! Reading the tail: the messages after the watermark and the open ones before it.
+
+use chrono::{DateTime, Utc};
+use mongodb::bson::oid::ObjectId;
+
+use super::book::Book;
+use super::entry::Entry;
+use super::settling::is_within_a_day;
+use super::{FIRST, LAST, Ledger, windows};
+use crate::librechat::document::Message;
+use crate::librechat::object_id::at;
+
+/// What to read of the tail.
+#[derive(Debug)]
+pub struct Tail {
+    /// Everything from here on.
+    pub from: ObjectId,
+    /// And the messages before that may still change.
+    pub open: Vec<ObjectId>,
+}
+
+impl Ledger {
+    /// Begins a read of the tail.
+    pub fn begin_read(&mut self, now: DateTime<Utc>) -> Tail {
+        let from = self.watermark(now);
+        let mut open = Vec::new();
+        for (id, entry) in &mut self.book.entries {
+            if *id >= from || entry.followed {
+                entry.present = false;
+            }
+            if *id < from && entry.followed {
+                open.push(*id);
+            }
+        }
+        Tail { from, open }
+    }
+
+    /// Enters a part of what was read, in the order of `_id`. If more lies after the watermark than is
+    /// kept, the oldest are sealed at once.
+    pub fn enter_read<'a>(
+        &mut self,
+        messages: impl IntoIterator<Item = Message<'a>>,
+        now: DateTime<Utc>,
+    ) {
+        let Some(watermark) = self.book.watermark else { return };
+        for message in messages {
+            if message.id < watermark && !self.book.entries.contains_key(&message.id) {
+                // It was open when it was asked for and has been sealed since.
+                continue;
+            }
+            let user = message.user.map(|user| self.people.number(user));
+            let mut entry = Entry::new(&message, user, &mut self.book.labels);
+            entry.conversation = message.conversation_id.map(Box::from);
+            self.enter(message, entry);
+        }
+        if self.book.entries.len() <= self.limits.tail {
+            return;
+        }
+        let surplus = self.book.entries.range(watermark..).count().saturating_sub(self.limits.tail);
+        let next = self.book.entries.range(watermark..).nth(surplus).map(|(id, _)| *id);
+        if let Some(next) = next.filter(|next| *next > watermark) {
+            self.link_answers();
+            self.advance_to(next, now);
+        }
+    }
+
+    /// Ends a read that saw everything stored until `now`: moves the watermark and seals what has
+    /// settled. While the first pass runs, nothing moves.
+    pub fn end_read(&mut self, now: DateTime<Utc>) {
+        self.link_answers();
+        let Some(watermark) = self.book.watermark else { return };
+        if self.is_complete() {
+            self.advance_to(watermark.max(at(now - self.limits.settling_time)), now);
+            self.days.forget_before(now);
+        }
+    }
+
+    /// Moves the watermark and seals what it passes, unless that is open.
+    pub(super) fn advance_to(&mut self, next: ObjectId, now: DateTime<Utc>) {
+        let Some(watermark) = self.book.watermark else { return };
+        let Book { entries, ratings, .. } = &mut self.book;
+        for (id, entry) in entries.range(watermark..next) {
+            if let Some(rated) = entry.feedback().filter(|_| entry.present) {
+                ratings.settled(*id, rated);
+            }
+        }
+        self.book.watermark = Some(next);
+        // Until the first pass has ended, it settles the entries of the history itself.
+        let history_end = self.book.history.map(|history| history.end);
+        let first = history_end.unwrap_or(FIRST).min(next);
+        self.note_open(first..LAST, now);
+        self.seal_rested(first..next, now);
+        self.forget_sealed(now);
+        // A question at the end of the history may be read long after its reply was.
+        let awaited = history_end.filter(|_| self.book.first_replies.len() <= self.limits.tail);
+        self.book.first_replies.retain(|_, first| {
+            first.id >= next || awaited.is_some_and(|end| is_within_a_day(end, first.id))
+        });
+    }
+
+    /// Forgets sealed messages that no window shows, and more of them than the tail may hold.
+    fn forget_sealed(&mut self, now: DateTime<Utc>) {
+        let outside = at(now - self.behind());
+        self.book.entries.retain(|id, entry| {
+            let shown = entry.present && *id >= outside && windows::shows(now, entry);
+            !entry.sealed || shown
+        });
+        let sealed = self.book.entries.iter().filter(|(_, entry)| entry.sealed);
+        let surplus = sealed.clone().count().saturating_sub(self.limits.tail);
+        if let Some(last) = sealed.take(surplus).last().map(|(id, _)| *id) {
+            self.book.entries.retain(|id, entry| !entry.sealed || *id > last);
+            self.windows_from = last;
+        }
+    }
+}
