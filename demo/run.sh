@@ -24,7 +24,8 @@ demo/python.sh demo/generate.py --uri "$uri" --messages "$messages" --days 60
 demo/python.sh demo/generate.py --uri "$uri" --messages 0 --live 2 --seconds 86400 &
 started="$started $!"
 
-METRICS_PORT=$port METRICS_CACHE_TTL=${METRICS_CACHE_TTL:-5} MONGODB_URI=$uri target/debug/usage-exporter &
+METRICS_PORT=$port METRICS_CACHE_TTL=${METRICS_CACHE_TTL:-5} MONGODB_URI=$uri STATE_FILE=$data/exporter/state \
+  target/debug/usage-exporter &
 exporter=$!
 started="$started $exporter"
 python3 - "http://127.0.0.1:$port/readyz" <<'PYTHON'

@@ -4,9 +4,10 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use chrono::Utc;
-use mongodb::Database;
+use futures_util::TryStreamExt;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{DateTime, Document, doc};
+use mongodb::{Database, IndexModel};
 
 /// How many messages a second the live load is.
 const MESSAGES_A_SECOND: i64 = 50;
@@ -43,6 +44,25 @@ pub fn fill(uri: &str, messages: &str) {
     assert!(status.success());
 }
 
+/// Stores the messages again in the order of `_id`, as a LibreChat stores them one after the other.
+/// `demo/generate.py` makes the conversations of all days in no order.
+pub async fn order(database: &Database) {
+    let messages = database.collection::<Document>("messages");
+    let indexes: Vec<IndexModel> =
+        messages.list_indexes().await.expect("indexes").try_collect().await.expect("indexes");
+    let by_id = doc! { "$sort": { "_id": 1 } };
+    messages.aggregate([by_id, doc! { "$out": "ordered" }]).await.expect("a copy");
+    messages.drop().await.expect("a deletion");
+    let (from, to) = ("ordered", "messages");
+    let name = database.name();
+    let rename = doc! {
+        "renameCollection": format!("{name}.{from}"), "to": format!("{name}.{to}"),
+    };
+    database.client().database("admin").run_command(rename).await.expect("another name");
+    let indexes = indexes.into_iter().filter(|index| !index.keys.contains_key("_id"));
+    messages.create_indexes(indexes).await.expect("indexes");
+}
+
 /// Stores what a live load would have left in the settling time, and goes on with it.
 pub async fn live(uri: &str, database: &Database) -> Live {
     let began = Utc::now().timestamp() - SETTLING_SECONDS;
@@ -53,10 +73,18 @@ pub async fn live(uri: &str, database: &Database) -> Live {
     let child = generate()
         .args(["--uri", uri, "--messages", "0", "--seconds", "600"])
         .args(["--live", &MESSAGES_A_SECOND.to_string()])
+        // Other chats than those of an earlier run.
+        .args(["--seed", &began.to_string()])
         .stdin(Stdio::null())
         .spawn()
         .expect("python runs");
     Live(child)
+}
+
+/// The first `_id` of the settling time, in which the filled histories have no messages.
+pub fn settling() -> ObjectId {
+    let seconds = Utc::now().timestamp() - 2 * SETTLING_SECONDS;
+    ObjectId::from_parts(u32::try_from(seconds).expect("a time"), [0; 5], [0; 3])
 }
 
 fn message(seconds: i64, number: i64) -> Document {

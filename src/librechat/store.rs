@@ -17,7 +17,7 @@ pub type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
 
 /// How many documents come with one answer of MongoDB at most. Large enough that asking costs little,
 /// small enough that an answer costs little memory.
-pub const BATCH_SIZE: u32 = 4_000;
+pub const BATCH_SIZE: u32 = 2_000;
 
 /// The documents of a LibreChat.
 #[derive(Clone)]
