@@ -33,7 +33,12 @@ pub async fn serve(
         database = config.librechat.database,
         "serving metrics on http://{address}/metrics"
     );
-    let scheduler = Scheduler::start(parts.collectors, &parts.snapshot, &parts.exporter);
+    let scheduler = Scheduler::start(
+        parts.collectors,
+        &parts.snapshot,
+        &parts.exporter,
+        config.general.stale_after,
+    );
     let scheduler = Arc::new(scheduler);
     let app = App {
         snapshot: parts.snapshot,

@@ -17,9 +17,6 @@ use tracing::{debug, info, warn};
 use crate::collector::{Answer, Collector, Failure, Next, Reason, Refresh, Schedule};
 use crate::exposition::{ExporterMetrics, Families, Snapshot};
 
-/// After how many missed refreshes an answer is too old to be shown as current.
-const STALE_AFTER_INTERVALS: u32 = 5;
-
 /// How long a scrape waits for the refresh that it asked for before it gets what is known. Prometheus
 /// gives up after ten seconds unless told otherwise.
 const SCRAPE_WAIT: Duration = Duration::from_secs(8);
@@ -32,16 +29,18 @@ pub struct Scheduler {
 }
 
 impl Scheduler {
-    /// Starts a first refresh of every collector and goes on by their schedules.
+    /// Starts a first refresh of every collector and goes on by their schedules. An answer is shown until
+    /// `stale_after` refreshes were missed.
     pub fn start(
         collectors: Vec<Box<dyn Collector>>,
         snapshot: &Arc<Snapshot>,
         exporter: &Arc<ExporterMetrics>,
+        stale_after: u32,
     ) -> Scheduler {
         let mut tasks = JoinSet::new();
         let mut asked_on_scrape = Vec::new();
         for collector in collectors {
-            let runner = Runner::new(collector, snapshot, exporter);
+            let runner = Runner::new(collector, snapshot, exporter, stale_after);
             let (sender, requests) = mpsc::channel(1);
             if runner.schedule.on_scrape {
                 asked_on_scrape.push(sender);
@@ -86,7 +85,8 @@ pub async fn refresh_once(
 ) -> Vec<Failure> {
     let mut failures = Vec::new();
     for collector in collectors {
-        let mut runner = Runner::new(collector, snapshot, exporter);
+        // The page is printed at once, before anything can be stale.
+        let mut runner = Runner::new(collector, snapshot, exporter, u32::MAX);
         loop {
             match runner.refresh().await {
                 Ok(Next::Continue) => {}
@@ -107,6 +107,8 @@ struct Runner {
     schedule: Schedule,
     snapshot: Arc<Snapshot>,
     exporter: Arc<ExporterMetrics>,
+    /// After how many missed refreshes its answer is too old to be shown.
+    stale_after: u32,
     failing: Option<ExponentialBackoff>,
     pause: Duration,
 }
@@ -116,12 +118,14 @@ impl Runner {
         collector: Box<dyn Collector>,
         snapshot: &Arc<Snapshot>,
         exporter: &Arc<ExporterMetrics>,
+        stale_after: u32,
     ) -> Runner {
         Runner {
             schedule: collector.schedule(),
             collector,
             snapshot: Arc::clone(snapshot),
             exporter: Arc::clone(exporter),
+            stale_after,
             failing: None,
             pause: Duration::ZERO,
         }
@@ -190,8 +194,8 @@ impl Runner {
         let stale_at = match next {
             Next::WhenWoken => None,
             Next::Continue | Next::Interval | Next::In(_) => {
-                let lifetime = self.pause.max(self.schedule.interval) * STALE_AFTER_INTERVALS;
-                Some(Instant::now() + lifetime)
+                let pause = self.pause.max(self.schedule.interval);
+                Instant::now().checked_add(pause.saturating_mul(self.stale_after))
             }
         };
         self.snapshot.publish(self.collector.name(), families, next != Next::Continue, stale_at);
@@ -279,7 +283,7 @@ mod tests {
         let exporter = Arc::new(ExporterMetrics::new(&UP, false).expect("names"));
         let snapshot = Arc::new(Snapshot::new(Arc::clone(&exporter), &["slow"]));
         let collector = Slow { asked: Arc::clone(&asked), takes };
-        let scheduler = Scheduler::start(vec![Box::new(collector)], &snapshot, &exporter);
+        let scheduler = Scheduler::start(vec![Box::new(collector)], &snapshot, &exporter, 5);
         (scheduler, snapshot, asked)
     }
 

@@ -36,6 +36,11 @@ const METRICS_TIMEZONE: Setting = Setting::new(
     "UTC",
     "The IANA time zone in which today, this week and this month begin.",
 );
+const STALE_AFTER: Setting = Setting::new(
+    "STALE_AFTER",
+    "5",
+    "After how many missed refreshes the values of a collector are left out.",
+);
 const MAX_SERIES_PER_METRIC: Setting = Setting::new(
     "MAX_SERIES_PER_METRIC",
     "1000",
@@ -65,6 +70,7 @@ const SETTINGS: &[Setting] = &[
     METRICS_CACHE_TTL,
     METRICS_CACHE_ENABLED,
     METRICS_TIMEZONE,
+    STALE_AFTER,
     MAX_SERIES_PER_METRIC,
     STATE_FILE,
     LOGGING_LEVEL,
@@ -115,6 +121,8 @@ pub enum Task {
 pub struct General {
     /// From one refresh to the next.
     pub interval: Duration,
+    /// After how many missed refreshes an answer is too old to be shown.
+    pub stale_after: u32,
     /// In which today, this week and this month begin.
     pub timezone: Tz,
     /// The most label sets a metric family may have.
@@ -166,9 +174,17 @@ impl General {
             "an IANA time zone such as UTC or Europe/Berlin",
             |value| value.parse().ok(),
         );
+        let stale_after = reader.read(&STALE_AFTER, "a number from 1 to 1000", |value| {
+            value.parse().ok().filter(|intervals| (1..=1_000).contains(intervals))
+        });
         let max_series = reader.read(&MAX_SERIES_PER_METRIC, "a number from 2 on", |value| {
             value.parse().ok().filter(|max| *max >= 2)
         });
-        Some(General { interval: interval?, timezone: timezone?, max_series: max_series? })
+        Some(General {
+            interval: interval?,
+            stale_after: stale_after?,
+            timezone: timezone?,
+            max_series: max_series?,
+        })
     }
 }

@@ -95,7 +95,8 @@ impl Source {
         }
         if groups.has(RATING) {
             let every = settings.feedback_interval;
-            collectors.push(Box::new(Feedback::new(store.clone(), books.clone(), every)));
+            let (store, books) = (store.clone(), books.clone());
+            collectors.push(Box::new(Feedback::new(store, books, every, general.stale_after)));
         }
         if self.history_needed || groups.has_any(&[RATING, TIME_WINDOW]) {
             let (store, books) = (store.clone(), books.clone());

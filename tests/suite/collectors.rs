@@ -154,7 +154,7 @@ async fn only_the_documents_of_the_tenant_count() {
     let mut settings = settings(&database, Groups::all());
     settings.tenant = Some("a".to_owned());
     let interval = std::time::Duration::from_secs(60);
-    let general = General { interval, timezone: Tz::UTC, max_series: 1000 };
+    let general = General { interval, timezone: Tz::UTC, max_series: 1000, stale_after: 5 };
     let found =
         Exporter::with_settings(&settings, &general, now).refresh().await.expect("a refresh");
     assert_eq!(found["librechat_messages_total"], 2.0);
@@ -167,7 +167,7 @@ async fn only_the_documents_of_the_tenant_count() {
 async fn a_family_of_too_many_label_sets_is_folded() {
     let (database, now) = librechat().await;
     let interval = std::time::Duration::from_secs(60);
-    let general = General { interval, timezone: Tz::UTC, max_series: 3 };
+    let general = General { interval, timezone: Tz::UTC, max_series: 3, stale_after: 5 };
     let settings = settings(&database, Groups::only(&[groups::MODEL]));
     let found =
         Exporter::with_settings(&settings, &general, now).refresh().await.expect("a refresh");
@@ -209,7 +209,7 @@ async fn a_refresh_examines_what_is_new_and_not_the_history() {
         let mut settings = settings(&database, Groups::all());
         settings.uri = mongodb::options::ConnectionString::parse(&mongod.uri).expect("a URI");
         let interval = std::time::Duration::from_secs(60);
-        let general = General { interval, timezone: Tz::UTC, max_series: 1000 };
+        let general = General { interval, timezone: Tz::UTC, max_series: 1000, stale_after: 5 };
         let mut exporter = Exporter::with_settings(&settings, &general, now);
         exporter.refresh().await.expect("a refresh");
         let before = counters(&database).await;

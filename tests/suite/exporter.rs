@@ -67,7 +67,12 @@ impl Exporter {
         groups: Groups,
     ) -> Exporter {
         let settings = settings(database, groups);
-        let general = General { interval: Duration::from_secs(60), timezone, max_series: 1000 };
+        let general = General {
+            interval: Duration::from_secs(60),
+            timezone,
+            max_series: 1000,
+            stale_after: 5,
+        };
         Exporter::with_settings(&settings, &general, now)
     }
 

@@ -13,6 +13,7 @@ mod collectors;
 mod end_to_end;
 mod fixtures_equal;
 mod histories;
+mod hostile;
 mod kills;
 mod replica_set;
 mod settings;

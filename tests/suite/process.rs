@@ -108,6 +108,11 @@ impl Server {
             let depends_on = ["baseline", "feedback"];
             messages_asked |= of("messages") && !depends_on.iter().any(|n| waiting.contains(n));
         }
+        // The answer may have been on its way already; then another follows.
+        let depending = ["\nlibrechat_messages_total ", "\nlibrechat_thumbs_up_total "];
+        while !depending.iter().all(|sample| self.get("/metrics").contains(sample)) {
+            self.wait_for(&["refreshed", "collector=\"messages\""]);
+        }
     }
 
     /// A connection on which a request has been answered, and which stays open.

@@ -211,6 +211,8 @@ async fn a_full_disk_is_told_and_the_service_goes_on() {
 
     std::fs::remove_file(&beside).expect("a link");
     server.wait_for(&["the state can be saved again"]);
+    // Answers make the page anew; without one it may be a second old.
+    server.wait_for(&["refreshed"]);
     let page = of_page(&server.get("/metrics"));
     assert!(page["usage_exporter_state_saved_timestamp_seconds"] > 0.0);
 }
@@ -351,6 +353,7 @@ async fn an_import_is_sealed_at_once_beyond_the_limit_of_the_tail() {
         interval: std::time::Duration::from_secs(60),
         timezone: Tz::UTC,
         max_series: 1000,
+        stale_after: 5,
     };
     let mut exporter = Exporter::with_settings(&settings, &general, now).with_state();
     exporter.refresh().await.expect("a refresh");

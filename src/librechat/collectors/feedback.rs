@@ -21,23 +21,22 @@ use crate::mongo::{failure, is_namespace_not_found};
 /// The largest share of the time that sweeps may take.
 const SHARE: f64 = 0.02;
 
-/// After how many missed sweeps the last one is too old to be shown.
-const STALE_AFTER_SWEEPS: u32 = 5;
-
 /// Asks for all messages with feedback. Its families are shown by [`Messages`], which knows the
 /// feedback on younger messages.
 pub struct Feedback {
     store: Store,
     books: Books,
     interval: Duration,
+    /// After how many missed sweeps the last one is too old to be shown.
+    stale_after: u32,
     /// Whether it was asked since the exporter was started.
     started: bool,
 }
 
 impl Feedback {
-    /// A sweep every `interval`.
-    pub fn new(store: Store, books: Books, interval: Duration) -> Feedback {
-        Feedback { store, books, interval, started: false }
+    /// A sweep every `interval`, shown until `stale_after` sweeps were missed.
+    pub fn new(store: Store, books: Books, interval: Duration, stale_after: u32) -> Feedback {
+        Feedback { store, books, interval, stale_after, started: false }
     }
 
     /// The filter for messages with feedback: one that an index on `feedback.rating` can answer, where
@@ -116,7 +115,7 @@ impl Collector for Feedback {
         let before = self.books.ledger().watermark(now);
         let mut sweep = self.sweep(before, refresh).await?;
         let pause = self.schedule().pause(began.elapsed());
-        sweep.stale_at += pause * STALE_AFTER_SWEEPS;
+        sweep.stale_at += pause * self.stale_after;
         self.books.check(edition)?;
         self.books.ledger().swept(sweep);
         self.books.wakes().messages.notify_one();

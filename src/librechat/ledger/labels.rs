@@ -4,8 +4,14 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::exposition::series::OTHER;
+
 /// The most characters of a stored string that become a label value.
 const MAX_CHARACTERS: usize = 128;
+
+/// How many strings are kept. Families show fewer (`MAX_SERIES_PER_METRIC`); this bounds the memory that
+/// somebody who makes up names can take.
+const MAX_LABELS: usize = 10_000;
 
 /// A string kept in [`Labels`].
 #[derive(
@@ -16,11 +22,14 @@ pub struct Label(u32);
 impl Label {
     /// What stands for a model, tool or endpoint that a document does not name.
     pub const UNKNOWN: Label = Label(0);
+
+    /// What stands for all strings that come when no more are kept.
+    pub const OTHER: Label = Label(1);
 }
 
 /// The label values seen: models, tools and endpoints.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(from = "Vec<Box<str>>", into = "Vec<Box<str>>")]
+#[serde(try_from = "Vec<Box<str>>", into = "Vec<Box<str>>")]
 pub struct Labels {
     numbers: HashMap<Box<str>, Label>,
     names: Vec<Box<str>>,
@@ -30,6 +39,7 @@ impl Default for Labels {
     fn default() -> Labels {
         let mut labels = Labels { numbers: HashMap::new(), names: Vec::new() };
         labels.label("unknown");
+        labels.label(OTHER);
         labels
     }
 }
@@ -42,10 +52,15 @@ impl Labels {
         if let Some(label) = self.numbers.get(name) {
             return *label;
         }
-        let label = Label(u32::try_from(self.names.len()).unwrap_or(u32::MAX));
+        let Some(label) = self.next() else { return Label::OTHER };
         self.numbers.insert(name.into(), label);
         self.names.push(name.into());
         label
+    }
+
+    fn next(&self) -> Option<Label> {
+        let number = u32::try_from(self.names.len()).ok();
+        number.filter(|_| self.names.len() < MAX_LABELS).map(Label)
     }
 
     /// The label of a string that may be missing.
@@ -59,13 +74,16 @@ impl Labels {
     }
 }
 
-impl From<Vec<Box<str>>> for Labels {
-    fn from(names: Vec<Box<str>>) -> Labels {
+impl TryFrom<Vec<Box<str>>> for Labels {
+    type Error = &'static str;
+
+    /// The labels with these names, which keep their numbers.
+    fn try_from(names: Vec<Box<str>>) -> Result<Labels, &'static str> {
         let mut labels = Labels::default();
-        for name in names {
-            labels.label(&name);
+        for name in &names {
+            labels.label(name);
         }
-        labels
+        if labels.names == names { Ok(labels) } else { Err("its labels are in another order") }
     }
 }
 
@@ -101,6 +119,19 @@ mod tests {
         let long = labels.label(&"é".repeat(200));
         assert_eq!(labels.name(long), "é".repeat(128));
         assert_eq!(labels.label(&"é".repeat(129)), long);
+    }
+
+    #[test]
+    fn no_more_labels_are_kept_than_fit() {
+        let mut labels = Labels::default();
+        let first = labels.label("first");
+        for number in 0..2 * MAX_LABELS {
+            labels.label(&number.to_string());
+        }
+        assert_eq!(labels.names.len(), MAX_LABELS);
+        assert_eq!(labels.label("first"), first);
+        assert_eq!(labels.label("one more"), Label::OTHER);
+        assert_eq!(labels.name(Label::OTHER), "other");
     }
 
     #[test]

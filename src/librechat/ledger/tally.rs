@@ -10,6 +10,9 @@ use super::labels::Label;
 use super::pairs;
 use crate::librechat::field::{Field, Malformed};
 
+/// How many pairs of labels are kept, which bounds the memory that made-up names can take.
+const MAX_PAIRS: usize = 10_000;
+
 /// A number of tokens, exact to a millionth.
 ///
 /// Token counts may have a fraction. Floating-point sums depend on the order of their terms, and a
@@ -184,8 +187,8 @@ impl Tally {
             let calls = self.tools.entry(*tool).or_default();
             calls.calls += 1;
             calls.errors += u64::from(*failed);
-            *self.tools_of_models.entry((message.model, *tool)).or_default() += 1;
-            *self.tools_of_endpoints.entry((message.endpoint, *tool)).or_default() += 1;
+            count_pair(&mut self.tools_of_models, (message.model, *tool));
+            count_pair(&mut self.tools_of_endpoints, (message.endpoint, *tool));
         }
     }
 
@@ -252,6 +255,13 @@ impl Tally {
             ..self.clone()
         }
     }
+}
+
+/// Counts a pair of labels; one that is new where no more are kept counts as two others.
+fn count_pair(pairs: &mut FxHashMap<(Label, Label), u64>, pair: (Label, Label)) {
+    let known = pairs.len() < MAX_PAIRS || pairs.contains_key(&pair);
+    let pair = if known { pair } else { (Label::OTHER, Label::OTHER) };
+    *pairs.entry(pair).or_default() += 1;
 }
 
 fn add_all<K: Eq + Hash + Copy, V: AddAssign + Copy + Default>(

@@ -1,0 +1,66 @@
+//! Documents that nobody would write, and names that somebody makes up.
+
+use chrono::{TimeDelta, Utc};
+use mongodb::bson::oid::ObjectId;
+use mongodb::bson::{Document, doc};
+
+use crate::mongod::Mongod;
+use crate::process::Server;
+use crate::samples::of_page;
+
+const NAMES: u32 = 100_000;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_thousand_made_up_names_leave_a_page_of_bounded_size() {
+    let database = Mongod::shared().database().await;
+    let seconds = (Utc::now() - TimeDelta::days(1)).timestamp();
+    let messages: Vec<Document> = (0..NAMES)
+        .map(|number| {
+            let [_, a, b, c] = number.to_be_bytes();
+            let id = ObjectId::from_parts(u32::try_from(seconds).expect("it fits"), [1; 5], [a, b, c]);
+            let name = format!("{number}-{}", "n".repeat(200));
+            let call = doc! { "type": "tool_call", "tool_call": { "name": &name } };
+            doc! {
+                "_id": id, "isCreatedByUser": false, "tokenCount": 2, "model": &name, "endpoint": &name,
+                "error": true, "content": [call], "feedback": { "rating": "thumbsUp", "tag": &name },
+            }
+        })
+        .collect();
+    for messages in messages.chunks(10_000) {
+        database.collection::<Document>("messages").insert_many(messages).await.expect("an insert");
+    }
+    let mut server = Server::start(&[
+        ("MONGODB_URI", &Mongod::shared().uri),
+        ("MONGODB_DATABASE", database.name()),
+    ]);
+    server.wait_until_complete();
+    let text = server.get("/metrics");
+    assert!(text.len() < 10_000_000, "a page of {} bytes", text.len());
+    let page = of_page(&text);
+    let of_family = |family: &str| {
+        let start = format!("{family}{{");
+        page.iter().filter(move |(key, _)| key.starts_with(&start))
+    };
+    for (family, sum) in [
+        ("librechat_messages_per_model_total", NAMES),
+        ("librechat_errors_per_model_total", NAMES),
+        ("librechat_output_tokens_per_model_total", 2 * NAMES),
+        ("librechat_tool_calls_per_tool", NAMES),
+        ("librechat_tool_calls_per_model", NAMES),
+        ("librechat_tool_calls_per_endpoint", NAMES),
+        ("librechat_thumbs_up_per_model", NAMES),
+        ("librechat_rating_counts_per_tag", NAMES),
+    ] {
+        let series = of_family(family).count();
+        assert!((999..=1_000).contains(&series), "{family}: {series}");
+        let total: f64 = of_family(family).map(|(_, value)| value).sum();
+        assert_eq!(total, f64::from(sum), "{family}");
+        assert!(of_family(family).any(|(key, _)| key.contains("\"other\"")), "{family}");
+        assert!(
+            page.contains_key(&format!("usage_exporter_series_dropped{{family=\"{family}\"}}"))
+        );
+    }
+    assert_eq!(page["librechat_messages_total"], f64::from(NAMES));
+    let resident = page["process_resident_memory_bytes"];
+    assert!(resident < 200e6, "{resident} bytes resident");
+}
