@@ -10,11 +10,6 @@ use crate::librechat::document::Message;
 use crate::librechat::object_id::{at, time_of};
 
 impl Ledger {
-    /// What the first pass has still to read; `None` when it is over.
-    pub fn history_left(&self) -> Option<History> {
-        self.book.history.filter(|_| self.book.watermark.is_some())
-    }
-
     /// The messages of the history that were saved before they were sealed. They must be entered again,
     /// because of whom they are is not saved, before the first pass goes on.
     pub fn restored_history(&self) -> Vec<ObjectId> {

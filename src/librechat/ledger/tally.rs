@@ -236,25 +236,31 @@ impl Tally {
 }
 
 impl Tally {
-    /// The same sums with other numbers for the labels.
+    /// The same sums with other numbers for the labels, of which several may become one.
     pub fn relabelled(&self, mut other: impl FnMut(Label) -> Label) -> Tally {
-        let both = |other: &mut dyn FnMut(Label) -> Label, (one, two)| (other(one), other(two));
         Tally {
-            models: self.models.iter().map(|(model, sums)| (other(*model), *sums)).collect(),
-            tools: self.tools.iter().map(|(tool, sums)| (other(*tool), *sums)).collect(),
-            tools_of_models: self
-                .tools_of_models
-                .iter()
-                .map(|(labels, calls)| (both(&mut other, *labels), *calls))
-                .collect(),
-            tools_of_endpoints: self
-                .tools_of_endpoints
-                .iter()
-                .map(|(labels, calls)| (both(&mut other, *labels), *calls))
-                .collect(),
+            models: rekeyed(&self.models, &mut other),
+            tools: rekeyed(&self.tools, &mut other),
+            tools_of_models: rekeyed(&self.tools_of_models, |(model, tool)| {
+                (other(model), other(tool))
+            }),
+            tools_of_endpoints: rekeyed(&self.tools_of_endpoints, |(endpoint, tool)| {
+                (other(endpoint), other(tool))
+            }),
             ..self.clone()
         }
     }
+}
+
+fn rekeyed<K: Eq + Hash + Copy, V: AddAssign + Copy + Default>(
+    sums: &FxHashMap<K, V>,
+    mut other: impl FnMut(K) -> K,
+) -> FxHashMap<K, V> {
+    let mut rekeyed: FxHashMap<K, V> = FxHashMap::default();
+    for (key, sum) in sums {
+        *rekeyed.entry(other(*key)).or_default() += *sum;
+    }
+    rekeyed
 }
 
 /// Counts a pair of labels; one that is new where no more are kept counts as two others.
@@ -322,6 +328,7 @@ impl AddAssign for ToolTally {
 
 #[cfg(test)]
 mod tests {
+    use super::super::labels::Labels;
     use super::*;
 
     #[test]
@@ -334,6 +341,18 @@ mod tests {
         };
         assert_eq!(sum(&mut terms.iter()), sum(&mut terms.iter().rev()));
         assert_eq!(sum(&mut terms.iter()).as_f64(), 1_000_000_000.6);
+    }
+
+    #[test]
+    fn sums_of_labels_that_become_one_are_added_up() {
+        let mut labels = Labels::default();
+        let (one, two) = (labels.label("one"), labels.label("two"));
+        let mut tally = Tally::default();
+        for (model, replies) in [(one, 2), (two, 3)] {
+            tally.models.insert(model, ModelTally { replies, ..ModelTally::default() });
+        }
+        let merged = tally.relabelled(|_| Label::OTHER);
+        assert_eq!((merged.models.len(), merged.models[&Label::OTHER].replies), (1, 5));
     }
 
     #[test]
