@@ -1,8 +1,9 @@
 //! The state file: what survives a restart.
 //!
 //! The file is a line that tells its format, a line of JSON with one section for each part of a source,
-//! and a line with the checksum of the second. It is replaced as a whole: written beside its place, synchronised with the
-//! disk and renamed. A process that is killed at any moment leaves either the old file or the new one.
+//! and a line with the checksum of the second. It is replaced as a whole: written beside its place,
+//! synchronised with the disk and renamed. A process that is killed at any moment leaves either the old
+//! file or the new one.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use chrono_tz::Tz;
 use mongodb::bson::oid::ObjectId;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
@@ -76,7 +77,7 @@ pub struct Wakes {
 struct Blank {
     limits: Limits,
     history_needed: bool,
-    general: General,
+    timezone: Tz,
     statistics_days: u16,
 }
 
@@ -125,7 +126,7 @@ impl Books {
         let blank = Blank {
             limits: Limits { settling_time: settings.settling_time, tail: settings.tail_limit },
             history_needed,
-            general: general.clone(),
+            timezone: general.timezone,
             statistics_days: settings.statistics_days,
         };
         let mut counted = saved.counted;
@@ -294,7 +295,7 @@ impl Books {
 
 impl Blank {
     fn ledger(&self, book: Option<Book>) -> Ledger {
-        let days = Days::new(self.general.timezone, self.statistics_days);
+        let days = Days::new(self.timezone, self.statistics_days);
         let book = book.unwrap_or_else(|| Book::new(self.history_needed));
         Ledger::new(self.limits, book, days)
     }

@@ -322,6 +322,26 @@ async fn an_audit_counts_what_was_stored_behind_the_watermark() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_audit_comes_by_itself_at_its_interval_and_its_counter_survives_a_restart() {
+    let (database, now) = librechat(LONG_AGO).await;
+    let mut exporter = Exporter::new(&database, Tz::UTC, now).with_state();
+    exporter.refresh().await.expect("a refresh");
+    let seconds = u32::try_from((now - TimeDelta::days(2)).timestamp()).expect("a time");
+    let id = ObjectId::from_parts(seconds, [9; 5], [9; 3]);
+    let message = doc! { "_id": id, "isCreatedByUser": false, "model": "late", "tokenCount": 2 };
+    database.collection("messages").insert_one(message).await.expect("an insert");
+    let late = "usage_exporter_audit_late_documents_total{collection=\"messages\"}";
+    for (hours, found) in [(1, 0.0), (23, 0.0), (25, 1.0)] {
+        exporter.set_now(now + TimeDelta::hours(hours));
+        let samples = exporter.refresh().await.expect("a refresh");
+        assert_eq!(samples[late], found, "after {hours} hours");
+    }
+    exporter.restart();
+    let samples = exporter.refresh().await.expect("a refresh");
+    assert_eq!((samples[late], samples["librechat_messages_total"]), (1.0, 26.0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn after_a_clock_that_stepped_back_an_audit_counts_what_was_stored_meanwhile() {
     let (database, now) = librechat(LONG_AGO).await;
     let mut exporter = Exporter::new(&database, Tz::UTC, now).with_state();

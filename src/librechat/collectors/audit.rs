@@ -202,6 +202,7 @@ impl Audit {
             self.books.ledger().add_late(day, &tally);
             self.note(Late { collection, day, documents: tally.messages });
             self.books.save_ledger(None).await;
+            self.books.save_audit(&self.record).await;
         } else {
             let late = stored - known;
             if let Some(mut counted) = self.books.counted(collection) {
@@ -209,6 +210,7 @@ impl Audit {
             }
             self.note(Late { collection, day, documents: late });
             self.books.save_counted(collection).await;
+            self.books.save_audit(&self.record).await;
         }
         Ok(())
     }

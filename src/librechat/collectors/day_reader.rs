@@ -85,8 +85,8 @@ impl Collector for DayReader {
         self.books.check(edition)?;
         self.books.ledger().enter_day(date, day);
         self.read += 1;
-        if self.read == 3 {
-            // Tomorrow, today and yesterday: today's users can be shown.
+        if self.read == 2 {
+            // Tomorrow, where clocks are ahead, and today: today's users can be shown.
             self.books.wakes().messages.notify_one();
         }
         Ok(Answer { families: Families::default(), next: Next::Continue })
