@@ -7,6 +7,7 @@ mod oracle;
 mod process;
 mod samples;
 mod seen;
+mod world;
 
 mod catalogue;
 mod collectors;
