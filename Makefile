@@ -6,7 +6,7 @@ demo:
 
 # All tests, against a real mongod and the real promtool.
 test:
-	demo/prerequisites.sh promtool
+	demo/prerequisites.sh tests
 	cargo test
 
 # What the performance claims rest on; BENCH_MESSAGES=100000 for a quick look.

@@ -1,13 +1,16 @@
 #!/bin/sh
 # Installs what the demo and the tests need beside Rust and Python 3: pip to fetch mongod and pymongo,
-# the libraries that mongod is linked with and, given the argument `promtool`, Prometheus.
+# the libraries that mongod is linked with and, given the argument `tests`, Prometheus and curl.
 set -eu
 
 missing=""
 python3 -m pip --version >/dev/null 2>&1 || missing="$missing python3-pip"
 ldconfig -p | grep -q 'libcurl\.so\.4' || missing="$missing libcurl4"
 command -v cc >/dev/null || missing="$missing gcc libc6-dev"
-if [ "${1:-}" = promtool ] && ! command -v promtool >/dev/null; then missing="$missing prometheus"; fi
+if [ "${1:-}" = tests ]; then
+  command -v promtool >/dev/null || missing="$missing prometheus"
+  command -v curl >/dev/null || missing="$missing curl"
+fi
 [ -n "$missing" ] || exit 0
 
 install="apt-get install -y --no-install-recommends$missing"

@@ -38,9 +38,10 @@ async fn run(config: &Config) -> anyhow::Result<bool> {
         Task::Audit => return audit(config, &mut std::io::stdout()).await,
         Task::Serve => {}
     }
-    let listener = TcpListener::bind((config.host, config.port))
+    let (host, port) = (config.http.host, config.http.port);
+    let listener = TcpListener::bind((host, port))
         .await
-        .with_context(|| format!("cannot listen on {}:{}", config.host, config.port))?;
+        .with_context(|| format!("cannot listen on {host}:{port}"))?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let shutdown = async move {

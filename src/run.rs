@@ -11,7 +11,7 @@ use tracing::{error, info};
 use crate::collector::Collector;
 use crate::config::Config;
 use crate::exposition::{ExporterMetrics, Snapshot};
-use crate::http::{self, App};
+use crate::http::{self, App, Guard};
 use crate::librechat;
 use crate::scheduler::{Scheduler, refresh_once};
 use crate::state::StateFile;
@@ -20,18 +20,22 @@ use crate::state::StateFile;
 ///
 /// # Errors
 ///
-/// If the listener fails.
+/// If a setting of the source or a file that protects the metrics cannot be used.
 pub async fn serve(
     config: &Config,
     listener: TcpListener,
-    shutdown: impl Future<Output = ()> + Send + 'static,
+    shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     let parts = Parts::new(config, true)?;
     let address = listener.local_addr().context("the listener has no address")?;
+    let (guard, files) = Guard::new(&config.http)?;
+    let scheme = if guard.current().tls.is_some() { "https" } else { "http" };
+    let readers = guard.current().access.readers();
     info!(
         version = crate::VERSION,
         database = config.librechat.database,
-        "serving metrics on http://{address}/metrics"
+        readers,
+        "serving metrics on {scheme}://{address}/metrics"
     );
     let scheduler = Scheduler::start(
         parts.collectors,
@@ -44,8 +48,9 @@ pub async fn serve(
         snapshot: parts.snapshot,
         exporter: parts.exporter,
         refresh_on_scrape: config.refresh_on_scrape.then(|| Arc::clone(&scheduler)),
+        guard: Arc::new(guard),
     };
-    http::serve(listener, app, shutdown).await.context("the HTTP server failed")?;
+    http::serve(listener, app, files, shutdown).await;
     info!("ended");
     Ok(())
 }
@@ -61,7 +66,7 @@ pub async fn serve(
 pub async fn print_once(config: &Config, output: &mut impl Write) -> anyhow::Result<bool> {
     let parts = Parts::new(config, false)?;
     let failures = refresh_once(parts.collectors, &parts.snapshot, &parts.exporter).await;
-    output.write_all(&parts.snapshot.page()).context("cannot write the metrics")?;
+    output.write_all(&parts.snapshot.page().text()).context("cannot write the metrics")?;
     if !failures.is_empty() {
         error!("{} collectors failed; their metrics are missing", failures.len());
     }

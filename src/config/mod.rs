@@ -6,7 +6,6 @@
 mod reader;
 mod setting;
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,12 +14,9 @@ use chrono_tz::Tz;
 pub use reader::{Problem, Problems, Reader};
 pub use setting::Setting;
 
-use crate::librechat;
 use crate::telemetry::{Format, Level};
+use crate::{http, librechat};
 
-const METRICS_HOST: Setting = Setting::new("METRICS_HOST", "0.0.0.0", "The address to listen on.");
-const METRICS_PORT: Setting =
-    Setting::new("METRICS_PORT", "8000", "The port to listen on; 0 takes a free one.");
 const METRICS_CACHE_TTL: Setting = Setting::new(
     "METRICS_CACHE_TTL",
     "60",
@@ -65,8 +61,6 @@ const LOGGING_FORMAT: Setting = Setting::new(
 );
 
 const SETTINGS: &[Setting] = &[
-    METRICS_HOST,
-    METRICS_PORT,
     METRICS_CACHE_TTL,
     METRICS_CACHE_ENABLED,
     METRICS_TIMEZONE,
@@ -79,16 +73,14 @@ const SETTINGS: &[Setting] = &[
 
 /// Every setting there is, in the order of `--help` and `.env.example`.
 pub fn settings() -> impl Iterator<Item = &'static Setting> {
-    librechat::settings::SETTINGS.iter().chain(SETTINGS)
+    librechat::settings::SETTINGS.iter().chain(http::settings::SETTINGS).chain(SETTINGS)
 }
 
 /// The settings of a run, checked.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The address to listen on.
-    pub host: IpAddr,
-    /// The port to listen on.
-    pub port: u16,
+    /// What the HTTP server is told.
+    pub http: http::Settings,
     /// Whether a scrape refreshes before it is answered.
     pub refresh_on_scrape: bool,
     /// What to do.
@@ -143,18 +135,14 @@ impl Config {
     }
 
     fn read(reader: &mut Reader) -> Option<Config> {
-        let host = reader
-            .read(&METRICS_HOST, "an IP address such as 0.0.0.0 or ::", |value| value.parse().ok());
-        let port =
-            reader.read(&METRICS_PORT, "a port number from 0 to 65535", |value| value.parse().ok());
         let cache = reader.switch(&METRICS_CACHE_ENABLED);
         let level = reader.read(&LOGGING_LEVEL, Level::ACCEPTED, Level::parse);
         let format = reader.read(&LOGGING_FORMAT, Format::ACCEPTED, Format::parse);
         let general = General::read(reader);
+        let http = http::Settings::read(reader);
         let librechat = librechat::Settings::read(reader);
         Some(Config {
-            host: host?,
-            port: port?,
+            http: http?,
             refresh_on_scrape: !cache?,
             task: reader.task(),
             state_file: reader.given(&STATE_FILE).map(PathBuf::from),

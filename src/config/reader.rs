@@ -1,16 +1,18 @@
 //! Reading settings from flags and the environment, collecting what is wrong with them.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::Task;
-use super::setting::Setting;
+use super::setting::{Setting, flag};
 
 const ABOUT: &str = "Prometheus exporter for the usage of self-hosted web applications.
 
-Every setting is an environment variable, a line in a file .env in the working directory, or a flag.";
+Every setting is an environment variable, a line in a file .env in the working directory, or a flag. \
+A secret is also read from the file that ..._FILE names.";
 
 const ONCE: &str = "once";
 const AUDIT: &str = "audit";
@@ -18,6 +20,8 @@ const AUDIT: &str = "audit";
 /// Reads settings and collects what is wrong with them.
 pub struct Reader {
     matches: ArgMatches,
+    /// The secrets that stand in files of their own, by their variables.
+    from_files: HashMap<&'static str, String>,
     problems: Vec<Problem>,
 }
 
@@ -25,7 +29,7 @@ pub struct Reader {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// The variable.
-    pub variable: &'static str,
+    pub variable: String,
     /// Its value, unless it is a secret.
     pub value: Option<String>,
     /// What would have been accepted.
@@ -41,19 +45,42 @@ impl Reader {
     pub fn from_environment() -> Reader {
         // `dotenvy::dotenv` would also look in all folders above.
         let dotenv = dotenvy::from_path(".env");
-        let mut reader = Reader { matches: command().get_matches(), problems: Vec::new() };
+        let matches = command().get_matches();
+        let mut reader = Reader { matches, from_files: HashMap::new(), problems: Vec::new() };
         match dotenv {
             Ok(_) => {}
             Err(error) if error.not_found() => {}
             // The error of a bad line holds the line, which may hold a password.
             Err(_) => reader.problems.push(Problem {
-                variable: ".env",
+                variable: ".env".to_owned(),
                 value: None,
                 expected: "a readable file of lines NAME=value, values with spaces in quotes"
                     .to_owned(),
             }),
         }
+        super::settings().for_each(|setting| reader.read_file_of(setting));
         reader
+    }
+
+    /// Reads the file in which a secret may stand.
+    fn read_file_of(&mut self, setting: &'static Setting) {
+        let Some(variable) = setting.file_variable() else { return };
+        let path = self.matches.get_one::<String>(&variable).filter(|path| !path.is_empty());
+        let Some(path) = path.cloned() else { return };
+        let expected = if self.given(setting).is_some() {
+            format!("either this or {}, not both", setting.variable)
+        } else {
+            match std::fs::read_to_string(&path) {
+                Ok(secret) if !secret.trim().is_empty() => {
+                    let secret = secret.trim_end_matches(['\r', '\n']).to_owned();
+                    self.from_files.insert(setting.variable, secret);
+                    return;
+                }
+                Ok(_) => "a file that is not empty".to_owned(),
+                Err(error) => format!("a text file that can be read ({error})"),
+            }
+        };
+        self.problems.push(Problem { variable, value: Some(path), expected });
     }
 
     /// What the command line asks for.
@@ -69,8 +96,9 @@ impl Reader {
     pub fn given(&self, setting: &Setting) -> Option<&str> {
         self.matches
             .get_one::<String>(setting.variable)
-            .map(String::as_str)
             .filter(|value| !value.is_empty())
+            .or_else(|| self.from_files.get(setting.variable))
+            .map(String::as_str)
     }
 
     /// The value of a setting, or of its default. A value that `parse` refuses is noted as a problem,
@@ -91,7 +119,7 @@ impl Reader {
     /// Notes that the value of `setting` is not what was `expected`.
     pub fn refuse(&mut self, setting: &Setting, expected: &str) {
         self.problems.push(Problem {
-            variable: setting.variable,
+            variable: setting.variable.to_owned(),
             value: self.given(setting).filter(|_| !setting.secret).map(str::to_owned),
             expected: expected.to_owned(),
         });
@@ -176,6 +204,7 @@ fn command() -> Command {
         .max_term_width(100)
         .arg(once)
         .args(super::settings().map(argument))
+        .args(super::settings().filter_map(file_argument))
         .subcommand(audit)
         .disable_help_subcommand(true)
 }
@@ -206,4 +235,12 @@ fn argument(setting: &'static Setting) -> Arg {
         .global(true)
         .value_name("VALUE")
         .help(help)
+}
+
+/// The flag that names the file of a secret.
+fn file_argument(setting: &'static Setting) -> Option<Arg> {
+    let variable = setting.file_variable()?;
+    let argument = Arg::new(variable.clone()).long(flag(&variable)).env(variable);
+    let help = format!("A file with {}.", setting.variable);
+    Some(argument.hide_env_values(true).global(true).value_name("PATH").help(help))
 }

@@ -21,8 +21,27 @@ impl Setting {
         Setting { variable, alias: None, default, help, secret: false }
     }
 
+    /// A setting without an alias whose value is a secret.
+    pub const fn secret(
+        variable: &'static str,
+        default: &'static str,
+        help: &'static str,
+    ) -> Setting {
+        Setting { variable, alias: None, default, help, secret: true }
+    }
+
+    /// The variable that names a file with the value, as Docker and Kubernetes hand out secrets.
+    pub fn file_variable(&self) -> Option<String> {
+        self.secret.then(|| format!("{}_FILE", self.variable))
+    }
+
     /// The flag without its dashes, e.g. `metrics-port`.
     pub fn flag(&self) -> String {
-        self.variable.to_ascii_lowercase().replace('_', "-")
+        flag(self.variable)
     }
+}
+
+/// The flag of a variable, without its dashes.
+pub fn flag(variable: &str) -> String {
+    variable.to_ascii_lowercase().replace('_', "-")
 }

@@ -16,4 +16,4 @@ pub use catalogue::{Description, Kind};
 pub use exporter::ExporterMetrics;
 pub use families::Families;
 pub use series::Series;
-pub use snapshot::Snapshot;
+pub use snapshot::{Page, Snapshot};

@@ -1,12 +1,15 @@
 //! The families of all collectors as a scrape sees them.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use axum::body::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use prometheus::TextEncoder;
 use prometheus::proto::MetricFamily;
 
@@ -42,10 +45,36 @@ impl Published {
     }
 }
 
-struct Page {
+/// The families as text.
+pub struct Page {
     text: Bytes,
+    gzip: OnceLock<Bytes>,
     version: u64,
     rendered: Instant,
+}
+
+impl Page {
+    fn new(text: String, version: u64) -> Page {
+        let text = Bytes::from(text);
+        Page { text, gzip: OnceLock::new(), version, rendered: Instant::now() }
+    }
+
+    /// Prometheus's text format 0.0.4.
+    pub fn text(&self) -> Bytes {
+        self.text.clone()
+    }
+
+    /// The same, compressed for whoever asks first.
+    pub fn gzip(&self) -> Bytes {
+        self.gzip.get_or_init(|| compressed(&self.text)).clone()
+    }
+}
+
+fn compressed(text: &[u8]) -> Bytes {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    // Writing to memory does not fail.
+    let _ = encoder.write_all(text);
+    encoder.finish().unwrap_or_default().into()
 }
 
 impl Snapshot {
@@ -53,12 +82,11 @@ impl Snapshot {
     pub fn new(exporter: Arc<ExporterMetrics>, collectors: &[&'static str]) -> Snapshot {
         let waiting = Published { families: Arc::default(), complete: false, stale_at: None };
         let answers = collectors.iter().map(|name| (*name, waiting.clone())).collect();
-        let page = Page { text: Bytes::new(), version: 0, rendered: Instant::now() };
         Snapshot {
             exporter,
             answers: ArcSwap::from_pointee(answers),
             version: AtomicU64::new(1),
-            page: ArcSwap::from_pointee(page),
+            page: ArcSwap::from_pointee(Page::new(String::new(), 0)),
         }
     }
 
@@ -85,16 +113,16 @@ impl Snapshot {
         self.version.fetch_add(1, Ordering::Release);
     }
 
-    /// The page in Prometheus's text format 0.0.4, sorted by name, without answers that are stale.
-    pub fn page(&self) -> Bytes {
+    /// The families sorted by name, without answers that are stale.
+    pub fn page(&self) -> Arc<Page> {
         let version = self.version.load(Ordering::Acquire);
         let page = self.page.load();
         if page.version == version && page.rendered.elapsed() < PAGE_LIFETIME {
-            return page.text.clone();
+            return Arc::clone(&page);
         }
-        let text = Bytes::from(self.render());
-        self.page.store(Arc::new(Page { text: text.clone(), version, rendered: Instant::now() }));
-        text
+        let page = Arc::new(Page::new(self.render(), version));
+        self.page.store(Arc::clone(&page));
+        page
     }
 
     fn render(&self) -> String {

@@ -1,28 +1,53 @@
-//! The HTTP server: the metrics, a page for people, and whether the process lives and is ready.
+//! The HTTP server.
+//!
+//! * here: the routes, that is the metrics, a page for people, and whether the process lives and is
+//!   ready;
+//! * [`server`] and [`connections`]: connections and their limits;
+//! * [`access`] with [`networks`], [`users`] and [`secret`]: who may read;
+//! * [`tls`], [`web_config`] and [`files`]: how what is read is encrypted;
+//! * [`protection`] puts these together, and [`settings`] has their settings.
+
+pub mod access;
+pub mod connections;
+pub mod files;
+pub mod networks;
+pub mod protection;
+pub mod secret;
+pub mod server;
+pub mod settings;
+pub mod tls;
+pub mod users;
+pub mod web_config;
 
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::header::{ACCEPT, CONTENT_TYPE};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::header::{
+    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, VARY,
+};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::json;
 use tokio::net::TcpListener;
-use tower_http::compression::CompressionLayer;
+use tower_http::timeout::TimeoutLayer;
+
+pub use protection::Guard;
+pub use settings::Settings;
 
 use crate::exposition::{ExporterMetrics, Snapshot};
 use crate::scheduler::Scheduler;
+use files::Files;
 
 /// The content type of Prometheus's text format.
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// How long open connections may take to end after a signal.
-const GRACE: Duration = Duration::from_secs(1);
+/// How long an answer may take. Prometheus gives up after ten seconds unless told otherwise.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What the handlers need.
 #[derive(Clone)]
@@ -33,56 +58,66 @@ pub struct App {
     pub exporter: Arc<ExporterMetrics>,
     /// Asked for a refresh before the page is read, where every scrape refreshes.
     pub refresh_on_scrape: Option<Arc<Scheduler>>,
+    /// Who may read.
+    pub guard: Arc<Guard>,
 }
 
-/// Serves until `shutdown` resolves, and at most a second longer.
-///
-/// # Errors
-///
-/// If the listener fails.
+/// Serves until `shutdown` resolves, and at most a second longer. `files` are watched for changes.
 pub async fn serve(
     listener: TcpListener,
     app: App,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
-    let (ended, mut ending) = tokio::sync::watch::channel(false);
-    let server = axum::serve(listener, router(app)).with_graceful_shutdown(async move {
-        shutdown.await;
-        // Nobody listens when the server has already failed.
-        let _ = ended.send(true);
-    });
+    files: Files,
+    shutdown: impl Future<Output = ()>,
+) {
+    let guard = Arc::clone(&app.guard);
     tokio::select! {
-        result = server => result,
-        () = async {
-            // An error means that the server is gone.
-            let _ = ending.wait_for(|ended| *ended).await;
-            tokio::time::sleep(GRACE).await;
-        } => Ok(()),
+        () = server::serve(listener, router(app), Arc::clone(&guard), shutdown) => {}
+        () = guard.watch(files) => {}
     }
 }
 
 /// All routes.
 pub fn router(app: App) -> Router {
-    Router::new()
+    let protected = Router::new()
         .route("/", get(home))
         .route("/metrics", get(metrics))
-        .route("/healthz", get(healthz))
-        .route("/readyz", get(readyz))
-        .layer(CompressionLayer::new())
-        .layer(middleware::from_fn_with_state(app.clone(), count))
+        .route_layer(middleware::from_fn_with_state(Arc::clone(&app.guard), access::protect));
+    let open = Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz));
+    let timeout = TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, ANSWER_TIMEOUT);
+    protected
+        .merge(open)
+        .layer(timeout)
+        .layer(middleware::from_fn_with_state(app.clone(), finish))
         .with_state(app)
 }
 
-async fn metrics(State(app): State<App>) -> Response {
+async fn metrics(State(app): State<App>, headers: HeaderMap) -> Response {
     if let Some(scheduler) = &app.refresh_on_scrape {
         scheduler.refresh().await;
     }
-    ([(CONTENT_TYPE, TEXT_FORMAT)], app.snapshot.page()).into_response()
+    let page = app.snapshot.page();
+    let plain = [(CONTENT_TYPE, TEXT_FORMAT), (VARY, ACCEPT_ENCODING.as_str())];
+    if accepts_gzip(&headers) {
+        let encoding: [(HeaderName, &str); 1] = [(CONTENT_ENCODING, "gzip")];
+        return (plain, encoding, page.gzip()).into_response();
+    }
+    (plain, page.text()).into_response()
+}
+
+/// Whether a client takes gzip.
+fn accepts_gzip(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|item| {
+        let mut parts = item.split(';').map(str::trim);
+        let coding = parts.next().is_some_and(|coding| coding.eq_ignore_ascii_case("gzip"));
+        let weight = parts.find_map(|part| part.strip_prefix("q="));
+        coding && weight.is_none_or(|weight| weight.parse().is_ok_and(|weight: f32| weight > 0.0))
+    })
 }
 
 /// The metrics for curl and Prometheus, a page with links for a browser.
-async fn home(State(app): State<App>, headers: HeaderMap) -> Response {
-    if wants_html(&headers) { Html(HOME).into_response() } else { metrics(State(app)).await }
+async fn home(state: State<App>, headers: HeaderMap) -> Response {
+    if wants_html(&headers) { Html(HOME).into_response() } else { metrics(state, headers).await }
 }
 
 fn wants_html(headers: &HeaderMap) -> bool {
@@ -101,10 +136,15 @@ async fn readyz(State(app): State<App>) -> Response {
     (status, Json(json!({ "ready": ready, "waiting_for": waiting_for }))).into_response()
 }
 
-/// Counts a request by its path, if there is one like it, and the code of the answer.
-async fn count(State(app): State<App>, request: Request, next: Next) -> Response {
+/// Adds the headers that every answer has, and counts the answer by its path, if there is one like it,
+/// and its code.
+async fn finish(State(app): State<App>, request: Request, next: Next) -> Response {
     let path = request.extensions().get::<MatchedPath>().cloned();
-    let response = next.run(request).await;
+    let mut response = next.run(request).await;
+    for (name, value) in &app.guard.current().headers {
+        let value: HeaderValue = value.clone();
+        response.headers_mut().insert(name, value);
+    }
     let path = path.as_ref().map_or("other", MatchedPath::as_str);
     app.exporter.answered(path, response.status().as_u16());
     response

@@ -1,5 +1,6 @@
 //! Tests against a real mongod, a real Prometheus and the real binary.
 
+mod certificates;
 mod exporter;
 mod fixtures;
 mod mongod;
@@ -9,6 +10,7 @@ mod samples;
 mod seen;
 mod world;
 
+mod attacks;
 mod catalogue;
 mod collectors;
 mod end_to_end;
@@ -16,6 +18,7 @@ mod fixtures_equal;
 mod histories;
 mod hostile;
 mod kills;
+mod protection;
 mod replica_set;
 mod settings;
 mod state;

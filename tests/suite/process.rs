@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, channel};
@@ -33,11 +33,18 @@ pub fn run(settings: &[(&str, &str)], arguments: &[&str]) -> Output {
 /// Runs the binary to its end in a folder with a file `.env` of these lines.
 pub fn run_with_dotenv(lines: &str, settings: &[(&str, &str)]) -> Output {
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("dotenv-{number}"));
-    std::fs::create_dir_all(&folder).expect("a folder");
+    let folder = folder(&format!("dotenv-{}", NEXT.fetch_add(1, Ordering::Relaxed)));
     std::fs::write(folder.join(".env"), lines).expect("a file");
     command(settings).current_dir(folder).output().expect("the binary runs")
+}
+
+/// An empty folder for files of a test.
+pub fn folder(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    // There is none at the first time.
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).expect("a folder");
+    folder
 }
 
 /// A server that ends with the test.
@@ -67,8 +74,8 @@ impl Server {
             }
         });
         let mut server = Server { child, address: String::new(), lines, log: Vec::new() };
-        let line = server.wait_for(&["serving metrics on http://"]);
-        let start = line.find("http://").expect("an address");
+        let line = server.wait_for(&["serving metrics on http"]);
+        let start = line.find("http").expect("an address");
         let end = line.find("/metrics").expect("a path");
         server.address = line[start..end].to_owned();
         server
@@ -115,10 +122,20 @@ impl Server {
         }
     }
 
+    /// Its address, such as `http://127.0.0.1:4711`.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// A connection that has not asked for anything.
+    pub fn connect(&self) -> TcpStream {
+        let (_, address) = self.address.split_once("//").expect("a scheme");
+        TcpStream::connect(address).expect("a connection")
+    }
+
     /// A connection on which a request has been answered, and which stays open.
     pub fn kept_alive(&self) -> TcpStream {
-        let mut stream =
-            TcpStream::connect(self.address.replace("http://", "")).expect("a connection");
+        let mut stream = self.connect();
         stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: exporter\r\n\r\n").expect("a request");
         let mut first = [0];
         stream.read_exact(&mut first).expect("an answer");
@@ -155,6 +172,20 @@ impl Server {
     /// The number of the process.
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// The most memory that it has had.
+    pub fn peak_resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()));
+        let status = status.expect("a process");
+        let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("a figure");
+        let kilobytes = line.split_whitespace().nth(1).expect("a figure");
+        kilobytes.parse::<u64>().expect("a figure") * 1024
+    }
+
+    /// How many files and connections it has open.
+    pub fn open_files(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("a process").count()
     }
 
     /// Sends a signal and waits for the end.

@@ -1,0 +1,139 @@
+//! The open connections, of which there are never more than fit.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use tokio::task::AbortHandle;
+
+/// The open connections. A further one takes the place of the one that has been silent longest, so that
+/// nobody who only holds connections open can keep others out.
+#[derive(Debug)]
+pub struct Connections {
+    limit: usize,
+    began: Instant,
+    open: Mutex<Open>,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    next: u64,
+    tasks: HashMap<u64, (Arc<AtomicU64>, AbortHandle)>,
+}
+
+/// An open connection. Its place is free when it is dropped.
+#[derive(Debug)]
+pub struct Connection {
+    number: u64,
+    heard: Arc<AtomicU64>,
+    connections: Arc<Connections>,
+}
+
+impl Connections {
+    /// At most `limit` connections.
+    pub fn new(limit: usize) -> Arc<Connections> {
+        Arc::new(Connections { limit, began: Instant::now(), open: Mutex::default() })
+    }
+
+    /// Starts a task that serves a new connection, and ends the one of another if there are too many.
+    pub fn admit<F>(self: &Arc<Self>, serve: impl FnOnce(Connection) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let heard = Arc::new(AtomicU64::new(self.now()));
+        let mut open = self.open();
+        if open.tasks.len() >= self.limit {
+            open.end_the_most_silent();
+        }
+        let number = open.next;
+        open.next += 1;
+        let connections = Arc::clone(self);
+        let connection = Connection { number, heard: Arc::clone(&heard), connections };
+        let task = tokio::spawn(serve(connection));
+        open.tasks.insert(number, (heard, task.abort_handle()));
+    }
+
+    fn now(&self) -> u64 {
+        self.began.elapsed().as_micros().try_into().unwrap_or(u64::MAX)
+    }
+
+    fn open(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Open {
+    fn end_the_most_silent(&mut self) {
+        let heard = |(number, (heard, _)): (&u64, &(Arc<AtomicU64>, AbortHandle))| {
+            (heard.load(Ordering::Relaxed), *number)
+        };
+        let most_silent = self.tasks.iter().map(heard).min();
+        if let Some((_, task)) = most_silent.and_then(|(_, number)| self.tasks.remove(&number)) {
+            tracing::debug!("ended the connection that was silent longest to make room");
+            task.abort();
+        }
+    }
+}
+
+impl Connection {
+    /// Notes that a request has come.
+    pub fn heard(&self) {
+        self.heard.store(self.connections.now(), Ordering::Relaxed);
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.connections.open().tasks.remove(&self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+    use super::*;
+
+    /// Two places, and three connections of which the first was heard last before the third came.
+    async fn third_comes() -> (Arc<Connections>, UnboundedReceiver<&'static str>) {
+        let connections = Connections::new(2);
+        let (sender, mut events) = unbounded_channel();
+        let stay = |name: &'static str, again: bool| {
+            let sender = sender.clone();
+            move |connection: Connection| async move {
+                let _closed = Closed(name, sender.clone());
+                if again {
+                    connection.heard();
+                }
+                sender.send("open").expect("a listener");
+                std::future::pending::<()>().await;
+                drop(connection);
+            }
+        };
+        connections.admit(stay("second", false));
+        events.recv().await;
+        connections.admit(stay("first", true));
+        events.recv().await;
+        connections.admit(stay("third", false));
+        (connections, events)
+    }
+
+    struct Closed(&'static str, tokio::sync::mpsc::UnboundedSender<&'static str>);
+
+    impl Drop for Closed {
+        fn drop(&mut self) {
+            self.1.send(self.0).expect("a listener");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_one_silent_longest_makes_room() {
+        let (connections, mut events) = third_comes().await;
+        let mut seen = [events.recv().await, events.recv().await];
+        seen.sort();
+        assert_eq!(seen, [Some("open"), Some("second")]);
+        assert_eq!(connections.open().tasks.len(), 2);
+    }
+}

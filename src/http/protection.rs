@@ -1,0 +1,139 @@
+//! Everything that protects the metrics, kept up to date with the files that it is made of.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use axum::http::HeaderMap;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::version::{TLS12, TLS13};
+use tracing::{info, warn};
+
+use super::access::Access;
+use super::files::{Files, Pem, Refused};
+use super::settings::Settings;
+use super::tls::Tls;
+use super::web_config::WebConfig;
+
+/// How often it is looked whether a file has changed.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// Who may read, and how what is read is encrypted.
+#[derive(Debug)]
+pub struct Protection {
+    /// Who may read.
+    pub access: Access,
+    /// How it is encrypted.
+    pub tls: Option<Arc<ServerConfig>>,
+    /// Headers of every answer.
+    pub headers: HeaderMap,
+}
+
+/// Where encryption and users are described.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// Nowhere.
+    None,
+    /// In files of their own.
+    Files {
+        /// The server's certificate.
+        certificate: PathBuf,
+        /// Its key.
+        key: PathBuf,
+        /// The authorities that certify the clients, each of which needs a certificate.
+        client_authorities: Option<PathBuf>,
+    },
+    /// In a file of Prometheus's exporter-toolkit.
+    WebConfig(PathBuf),
+}
+
+impl Protection {
+    /// The protection that `settings` describe, from the files that they name.
+    ///
+    /// # Errors
+    ///
+    /// The file that cannot be used, and why.
+    pub fn load(settings: &Settings, files: &mut Files) -> Result<Protection, Refused> {
+        let access = Access {
+            networks: settings.networks.clone(),
+            bearer: settings.bearer,
+            basic: settings.basic,
+            certificate: false,
+            users: None,
+        };
+        match &settings.source {
+            Source::None => Ok(Protection { access, tls: None, headers: HeaderMap::new() }),
+            Source::Files { certificate, key, client_authorities } => {
+                let tls = Tls {
+                    certificate: Pem::File(certificate.clone()),
+                    key: Pem::File(key.clone()),
+                    client_authorities: client_authorities.clone().map(Pem::File),
+                    versions: vec![&TLS13, &TLS12],
+                };
+                let access = Access { certificate: client_authorities.is_some(), ..access };
+                Ok(Protection { access, tls: Some(tls.load(files)?), headers: HeaderMap::new() })
+            }
+            Source::WebConfig(path) => {
+                let web = WebConfig::load(path, files)?;
+                let tls = web.tls.map(|tls| tls.load(files)).transpose()?;
+                let access = Access { certificate: web.certificate, users: web.users, ..access };
+                Ok(Protection { access, tls, headers: web.headers })
+            }
+        }
+    }
+}
+
+/// The protection as its files are now.
+#[derive(Debug)]
+pub struct Guard {
+    settings: Settings,
+    current: ArcSwap<Protection>,
+}
+
+impl Guard {
+    /// The protection that `settings` describe, and the files that it was read from.
+    ///
+    /// # Errors
+    ///
+    /// The file that cannot be used, and why.
+    pub fn new(settings: &Settings) -> Result<(Guard, Files), Refused> {
+        let mut files = Files::default();
+        let protection = Protection::load(settings, &mut files)?;
+        Ok((
+            Guard { settings: settings.clone(), current: ArcSwap::from_pointee(protection) },
+            files,
+        ))
+    }
+
+    /// The protection now.
+    pub fn current(&self) -> arc_swap::Guard<Arc<Protection>> {
+        self.current.load()
+    }
+
+    /// Reads `files` again whenever they change. As long as they cannot be used, what was read before
+    /// holds.
+    pub async fn watch(self: Arc<Self>, mut files: Files) {
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        loop {
+            look.tick().await;
+            if !files.have_changed() {
+                continue;
+            }
+            files = Files::default();
+            match Protection::load(&self.settings, &mut files) {
+                Ok(protection) if protection.tls.is_some() != self.current().tls.is_some() => {
+                    warn!("encryption cannot be switched on or off without a restart");
+                }
+                Ok(protection) => {
+                    self.current.store(Arc::new(protection));
+                    info!("read the changed files of certificates and users");
+                }
+                Err(refused) => warn!(
+                    "the changed files of certificates and users cannot be used, those from before \
+                     are: {refused}"
+                ),
+            }
+        }
+    }
+}
