@@ -11,5 +11,6 @@ test:
 
 # What the performance claims rest on; BENCH_MESSAGES=100000 for a quick look.
 bench:
-	demo/prerequisites.sh
+	demo/prerequisites.sh bench
 	cargo bench --bench history
+	cargo bench --bench http

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what the demo and the tests need beside Rust and Python 3: pip to fetch mongod and pymongo,
-# the libraries that mongod is linked with and, given the argument `tests`, Prometheus and curl.
+# the libraries that mongod is linked with and, given the argument `tests` or `bench`, what those need.
 set -eu
 
 missing=""
@@ -10,6 +10,10 @@ command -v cc >/dev/null || missing="$missing gcc libc6-dev"
 if [ "${1:-}" = tests ]; then
   command -v promtool >/dev/null || missing="$missing prometheus"
   command -v curl >/dev/null || missing="$missing curl"
+fi
+if [ "${1:-}" = bench ]; then
+  command -v curl >/dev/null || missing="$missing curl"
+  command -v wrk >/dev/null || missing="$missing wrk"
 fi
 [ -n "$missing" ] || exit 0
 

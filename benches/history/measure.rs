@@ -108,7 +108,7 @@ impl Exporter {
         let time = began.elapsed();
         let after = Counters::read(database).await;
         server.wait_until_complete();
-        Pass { time, cpu: after.cpu - before.cpu, resident: peak_resident(server.pid()) }
+        Pass { time, cpu: after.cpu - before.cpu, resident: peak_resident(&server) }
     }
 
     fn restart(&self) -> Restart {
@@ -144,7 +144,7 @@ impl Exporter {
             // Reading the counters is a command too.
             commands: per_refresh(after.commands - before.commands - 1.0),
             cpu: per_refresh(after.cpu - before.cpu),
-            resident: peak_resident(server.pid()),
+            resident: peak_resident(&server),
         }
     }
 }
@@ -160,12 +160,9 @@ async fn group_by_model(database: &Database) -> Duration {
     began.elapsed()
 }
 
-/// The most memory that a process has had resident, in MiB.
-fn peak_resident(pid: u32) -> f64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a running process");
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("a line");
-    let kib = line.split_whitespace().nth(1).and_then(|kib| kib.parse::<f64>().ok());
-    kib.expect("a number") / 1024.0
+/// The most memory that a server has had resident, in MiB.
+fn peak_resident(server: &Server) -> f64 {
+    server.peak_resident_bytes() as f64 / f64::from(1 << 20)
 }
 
 /// The server's own counters.

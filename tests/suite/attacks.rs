@@ -1,7 +1,7 @@
 //! Clients that mean harm: whatever they send or hold open, others are served.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::TcpStream;
 use std::time::Duration;
 
 use crate::mongod::Mongod;
@@ -23,7 +23,6 @@ fn send(server: &Server, bytes: &[u8]) -> TcpStream {
 /// All that is answered until the server ends the connection.
 fn answer(server: &Server, bytes: &[u8]) -> String {
     let mut stream = send(server, bytes);
-    let _ = stream.shutdown(Shutdown::Write);
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer);
     String::from_utf8_lossy(&answer).into_owned()
@@ -79,10 +78,10 @@ fn what_is_no_request_costs_only_its_own_connection() {
         ("GET /metrics HTTP/9.9\r\nHost: e\r\n\r\n".to_owned(), "400"),
         ("GET /metrics HTTP/1.1\r\nHost e\r\n\r\n".to_owned(), "400"),
         ("GET /metrics HTTP/1.1\r\nContent-Length: -1\r\n\r\n".to_owned(), "400"),
-        ("GET /nothing HTTP/1.1\r\nHost: e\r\n\r\n".to_owned(), "404"),
-        ("GET /../../etc/passwd HTTP/1.1\r\nHost: e\r\n\r\n".to_owned(), "404"),
-        ("POST /metrics HTTP/1.1\r\nHost: e\r\nContent-Length: 3\r\n\r\nabc".to_owned(), "405"),
-        ("DELETE / HTTP/1.1\r\nHost: e\r\n\r\n".to_owned(), "405"),
+        ("GET /nothing HTTP/1.1\r\nHost: e\r\nConnection: close\r\n\r\n".to_owned(), "404"),
+        ("GET /../../etc/passwd HTTP/1.1\r\nHost: e\r\nConnection: close\r\n\r\n".to_owned(), "404"),
+        ("POST /metrics HTTP/1.1\r\nHost: e\r\nConnection: close\r\nContent-Length: 3\r\n\r\nabc".to_owned(), "405"),
+        ("DELETE / HTTP/1.1\r\nHost: e\r\nConnection: close\r\n\r\n".to_owned(), "405"),
     ] {
         let start: String = request.chars().take(60).collect();
         let line = first_line(&server, request.as_bytes());

@@ -2,7 +2,7 @@
 
 use usage_exporter::config;
 
-use crate::process::{run, run_with_dotenv};
+use crate::process::{folder, run, run_with_dotenv};
 
 fn refused(settings: &[(&str, &str)]) -> String {
     let output = run(settings, &[]);
@@ -43,6 +43,63 @@ fn everything_that_is_wrong_is_told_at_once_without_secrets() {
         assert!(message.contains(part), "{part:?} is missing in:\n{message}");
     }
     assert!(!message.contains("hunter2"), "{message}");
+}
+
+#[test]
+fn half_a_protection_is_refused() {
+    let folder = folder("half-a-protection");
+    let file = |name: &str, text: &str| {
+        std::fs::write(folder.join(name), text).expect("a file");
+        folder.join(name).to_str().expect("a path").to_owned()
+    };
+    let (text, empty) = (file("text", "hunter2"), file("empty", "\n"));
+    let missing = folder.join("missing").to_str().expect("a path").to_owned();
+    let users = file("users.yml", "basic_auth_users:\n  alice: hunter2\n");
+    for (settings, part) in [
+        (
+            vec![("METRICS_BASIC_AUTH_USER", "a")],
+            "METRICS_BASIC_AUTH_PASSWORD: expected a password",
+        ),
+        (
+            vec![("METRICS_BASIC_AUTH_PASSWORD", "hunter2")],
+            "METRICS_BASIC_AUTH_USER: expected a user",
+        ),
+        (
+            vec![("METRICS_BASIC_AUTH_USER", "a:b"), ("METRICS_BASIC_AUTH_PASSWORD", "hunter2")],
+            "METRICS_BASIC_AUTH_USER=\"a:b\": expected a name without a colon",
+        ),
+        (
+            vec![("METRICS_BEARER_TOKEN", "hunter2"), ("METRICS_BEARER_TOKEN_FILE", &text)],
+            "either this or METRICS_BEARER_TOKEN, not both",
+        ),
+        (
+            vec![("METRICS_BEARER_TOKEN_FILE", &missing)],
+            "a text file that can be read (No such file",
+        ),
+        (vec![("METRICS_BEARER_TOKEN_FILE", &empty)], "a file that is not empty"),
+        (vec![("MONGODB_URI_FILE", &text)], "MONGODB_URI: expected a connection string"),
+        (vec![("METRICS_ALLOWED_IPS", "localhost")], "METRICS_ALLOWED_IPS=\"localhost\": expected"),
+        (vec![("METRICS_ALLOWED_IPS", ",")], "METRICS_ALLOWED_IPS=\",\": expected addresses"),
+        (vec![("TRUSTED_PROXIES", "10.0.0.1")], "METRICS_ALLOWED_IPS: expected the networks of"),
+        (vec![("TLS_CERT_FILE", &text)], "TLS_KEY_FILE: expected the key of TLS_CERT_FILE"),
+        (vec![("TLS_KEY_FILE", &text)], "TLS_CERT_FILE: expected a certificate"),
+        (vec![("TLS_CLIENT_CA_FILE", &text)], "TLS_CERT_FILE: expected a certificate"),
+        (
+            vec![("TLS_CERT_FILE", &text), ("TLS_KEY_FILE", &missing)],
+            "text\": expected certificates in PEM",
+        ),
+        (vec![("WEB_CONFIG_FILE", &missing)], "missing: expected a file that can be read"),
+        (vec![("WEB_CONFIG_FILE", &users)], "expected basic_auth_users with bcrypt hashes"),
+        (
+            vec![("WEB_CONFIG_FILE", &users), ("TLS_CERT_FILE", &text)],
+            "either this or TLS_CERT_FILE",
+        ),
+    ] {
+        let message = refused(&settings);
+        assert!(message.contains("1 setting is wrong"), "{message}");
+        assert!(message.contains(part), "{part:?} is missing in:\n{message}");
+        assert!(!message.contains("hunter2"), "{message}");
+    }
 }
 
 #[test]
@@ -88,6 +145,11 @@ fn help_example_and_documentation_list_the_same_settings_with_the_same_defaults(
         assert!(help.contains(&format!("[env: {variable}")), "{variable} in --help");
         if !default.is_empty() {
             assert!(help.contains(&format!("[default: {default}]")), "{variable} in --help");
+        }
+        if let Some(file) = setting.file_variable() {
+            for text in [&help, &example, &readme] {
+                assert!(text.contains(&file), "{file} is documented");
+            }
         }
         let line = format!("#{variable}={default}");
         assert!(example.lines().any(|l| l == line), "{line} in .env.example");
