@@ -1,4 +1,4 @@
-.PHONY: demo test bench
+.PHONY: demo test bench faults soak fuzz
 
 # The exporter beside a real MongoDB with a LibreChat history, on http://localhost:8000.
 demo:
@@ -14,3 +14,8 @@ bench:
 	demo/prerequisites.sh bench
 	cargo bench --bench history
 	cargo bench --bench http
+
+# Every fault of MongoDB five times, and what a scrape took meanwhile; some fifteen minutes.
+faults:
+	demo/prerequisites.sh tests
+	cargo test --release --test suite faults::every -- --ignored --nocapture

@@ -1,7 +1,8 @@
 //! Asks every collector on its own interval, never twice at once, each within its deadline.
 //!
 //! Collectors run side by side: a slow one holds up nobody. After a failure a collector is asked
-//! again with growing pauses, and its last answer is shown until it is too old.
+//! again with growing pauses, at most a minute and never longer than its interval, and its last answer
+//! is shown until it is too old.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -202,8 +203,9 @@ impl Runner {
     }
 
     fn failed(&mut self, failure: &Failure) {
-        let pauses = self.failing.get_or_insert_with(growing_pauses);
-        self.pause = pauses.next().unwrap_or(LONGEST_PAUSE);
+        let longest = self.schedule.interval.min(LONGEST_PAUSE);
+        let pauses = self.failing.get_or_insert_with(|| growing_pauses(longest));
+        self.pause = pauses.next().unwrap_or(longest);
         self.snapshot.changed();
         warn!(
             collector = self.collector.name(),
@@ -223,12 +225,16 @@ impl Runner {
     }
 }
 
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-fn growing_pauses() -> ExponentialBackoff {
+/// Pauses that double, each drawn between half and whole of what it has grown to.
+fn growing_pauses(longest: Duration) -> ExponentialBackoff {
+    // The jitter adds up to as much again.
     ExponentialBuilder::default()
-        .with_min_delay(Duration::from_secs(1))
-        .with_max_delay(LONGEST_PAUSE)
+        .with_min_delay(FIRST_PAUSE.min(longest) / 2)
+        .with_max_delay(longest / 2)
         .without_max_times()
         .with_jitter()
         .build()
