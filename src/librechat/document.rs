@@ -3,7 +3,7 @@
 //! Every field may be missing or of any type. One that cannot be used is skipped and noted in
 //! [`Message::malformed`]; the rest of the document still counts. Missing and null are no mistakes.
 
-use chrono::{DateTime, Datelike, Utc};
+use chrono::{DateTime, Datelike, TimeDelta, Utc};
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Document, RawArray, RawBsonRef, RawDocument};
 use serde::{Deserialize, Serialize};
@@ -12,6 +12,9 @@ use super::field::{Field, Malformed};
 use super::groups::{BASIC, Groups, MODEL, RATING, TIME_WINDOW, TOKEN, TOOL, USER};
 use super::ledger::tally::Tokens;
 use super::tool_call;
+
+/// How long after `_id`, which is by MongoDB's clock, `createdAt` may be, which is by LibreChat's.
+const LATEST_CREATION: TimeDelta = TimeDelta::days(1);
 
 /// A message, borrowed from its document.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,7 +72,7 @@ pub enum Rating {
 }
 
 /// A part of `content` with the type `tool_call`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ToolCall<'a> {
     /// `tool_call.name`.
     pub tool: Option<&'a str>,
@@ -158,6 +161,7 @@ impl<'a> Message<'a> {
             }
         }
         message.id = id?;
+        message.refuse_time_ahead();
         message.by_user = is_created_by_user.unwrap_or(sender == Some("User"));
         Some(message)
     }
@@ -180,6 +184,17 @@ impl<'a> Message<'a> {
             feedback: None,
             tool_calls: Vec::new(),
             malformed: Malformed::default(),
+        }
+    }
+
+    /// A message that says it was created long after MongoDB stored it is in no window and on no day, as
+    /// if it said nothing; otherwise it would be of today until its day has come.
+    fn refuse_time_ahead(&mut self) {
+        let stored = self.id.timestamp().timestamp_millis();
+        let latest = DateTime::from_timestamp_millis(stored).map(|stored| stored + LATEST_CREATION);
+        if self.created_at > latest {
+            self.created_at = None;
+            self.malformed.note(Field::CreatedAt);
         }
     }
 
@@ -206,23 +221,59 @@ impl<'a> Message<'a> {
     }
 
     fn read_part(&mut self, part: &'a RawDocument) {
-        let Ok(kind) = part.get("type") else {
-            return self.malformed.note(Field::ContentType);
-        };
-        match kind.and_then(|kind| text(kind, Field::ContentType, &mut self.malformed)) {
+        let malformed = &mut self.malformed;
+        match text_in(part, "type", Field::ContentType, malformed) {
             Some("error") => self.error = true,
             Some("tool_call") => {
-                let call = part.get("tool_call").ok().flatten().and_then(|call| call.as_document());
-                let field = |name| call.and_then(|call| call.get(name).ok().flatten());
-                self.tool_calls.push(ToolCall {
-                    tool: field("name")
-                        .and_then(|name| text(name, Field::ToolCallName, &mut self.malformed)),
-                    failed: field("output").is_some_and(tool_call::failed),
-                });
+                let call = value_in(part, "tool_call", Field::ToolCall, malformed);
+                self.tool_calls.push(
+                    call.map_or_else(ToolCall::default, |call| ToolCall::read(call, malformed)),
+                );
             }
             _ => {}
         }
     }
+}
+
+impl<'a> ToolCall<'a> {
+    fn read(value: RawBsonRef<'a>, malformed: &mut Malformed) -> ToolCall<'a> {
+        match value {
+            RawBsonRef::Document(call) => {
+                let output = value_in(call, "output", Field::ToolCallOutput, malformed);
+                ToolCall {
+                    tool: text_in(call, "name", Field::ToolCallName, malformed),
+                    failed: output.is_some_and(tool_call::failed),
+                }
+            }
+            RawBsonRef::Null | RawBsonRef::Undefined => ToolCall::default(),
+            _ => {
+                malformed.note(Field::ToolCall);
+                ToolCall::default()
+            }
+        }
+    }
+}
+
+/// The value of a key of a part of a document; none where the bytes are broken, which is noted.
+fn value_in<'a>(
+    document: &'a RawDocument,
+    key: &str,
+    field: Field,
+    malformed: &mut Malformed,
+) -> Option<RawBsonRef<'a>> {
+    document.get(key).unwrap_or_else(|_| {
+        malformed.note(field);
+        None
+    })
+}
+
+fn text_in<'a>(
+    document: &'a RawDocument,
+    key: &str,
+    field: Field,
+    malformed: &mut Malformed,
+) -> Option<&'a str> {
+    value_in(document, key, field, malformed).and_then(|value| text(value, field, malformed))
 }
 
 fn text<'a>(value: RawBsonRef<'a>, field: Field, malformed: &mut Malformed) -> Option<&'a str> {
@@ -262,6 +313,10 @@ fn time(value: RawBsonRef<'_>, field: Field, malformed: &mut Malformed) -> Optio
     time
 }
 
+/// The most tokens a message can have: the largest number to which LibreChat can count one by one. A
+/// larger one is no count, and would drown every other in a sum.
+const MAX_TOKENS: u64 = (1 << 53) - 1;
+
 fn tokens(value: RawBsonRef<'_>, malformed: &mut Malformed) -> Tokens {
     let tokens = match value {
         RawBsonRef::Null | RawBsonRef::Undefined => return Tokens::default(),
@@ -270,7 +325,7 @@ fn tokens(value: RawBsonRef<'_>, malformed: &mut Malformed) -> Tokens {
         RawBsonRef::Double(count) => Tokens::from_f64(count),
         _ => None,
     };
-    tokens.unwrap_or_else(|| {
+    tokens.filter(|tokens| *tokens <= Tokens::from(MAX_TOKENS)).unwrap_or_else(|| {
         malformed.note(Field::TokenCount);
         Tokens::default()
     })
@@ -286,19 +341,16 @@ pub fn feedback<'a>(value: RawBsonRef<'a>, malformed: &mut Malformed) -> Option<
             return None;
         }
     };
-    let field = |name| document.get(name).ok().flatten();
-    let rating = match field("rating").and_then(|v| text(v, Field::FeedbackRating, malformed)) {
+    let rating = match text_in(document, "rating", Field::FeedbackRating, malformed) {
         Some("thumbsUp") => Some(Rating::Up),
         Some("thumbsDown") => Some(Rating::Down),
         _ => None,
     };
-    let tag = field("tag").and_then(|tag| match tag {
-        RawBsonRef::Document(tag) => {
-            let key = tag.get("key").ok().flatten();
-            key.and_then(|key| text(key, Field::FeedbackTag, malformed))
-        }
-        tag => text(tag, Field::FeedbackTag, malformed),
-    });
+    let tag = match value_in(document, "tag", Field::FeedbackTag, malformed) {
+        Some(RawBsonRef::Document(tag)) => text_in(tag, "key", Field::FeedbackTag, malformed),
+        Some(tag) => text(tag, Field::FeedbackTag, malformed),
+        None => None,
+    };
     Some(Feedback { rating, tag })
 }
 
@@ -347,8 +399,10 @@ mod tests {
                 assert_eq!((message.tokens.as_f64(), malformed(&message)), (expected, vec![]));
             });
         }
-        let bad: [Bson; 6] = [
+        let bad: [Bson; 8] = [
             Bson::Int32(-1),
+            Bson::Int64(i64::MAX),
+            Bson::Double(1e300),
             Bson::Double(f64::NAN),
             Bson::Double(f64::INFINITY),
             Bson::String("7".to_owned()),

@@ -25,11 +25,13 @@ pub enum Field {
     Content,
     ContentType,
     ToolCallName,
+    ToolCall,
+    ToolCallOutput,
 }
 
 impl Field {
     /// Every field, in the order of its number.
-    pub const ALL: [Field; 19] = [
+    pub const ALL: [Field; 21] = [
         Field::MessageId,
         Field::ConversationId,
         Field::ParentMessageId,
@@ -49,6 +51,8 @@ impl Field {
         Field::Content,
         Field::ContentType,
         Field::ToolCallName,
+        Field::ToolCall,
+        Field::ToolCallOutput,
     ];
 
     /// The path of the field in the document.
@@ -73,6 +77,8 @@ impl Field {
             Field::Content => "content",
             Field::ContentType => "content.type",
             Field::ToolCallName => "content.tool_call.name",
+            Field::ToolCall => "content.tool_call",
+            Field::ToolCallOutput => "content.tool_call.output",
         }
     }
 }
@@ -88,6 +94,11 @@ impl Malformed {
         self.0 |= 1 << field as u32;
     }
 
+    /// Whether a field is noted.
+    pub fn contains(self, field: Field) -> bool {
+        self.0 & (1 << field as u32) != 0
+    }
+
     /// Whether no field is noted.
     pub fn is_empty(&self) -> bool {
         self.0 == 0
@@ -95,7 +106,7 @@ impl Malformed {
 
     /// The fields noted.
     pub fn fields(self) -> impl Iterator<Item = Field> {
-        Field::ALL.into_iter().filter(move |field| self.0 & (1 << *field as u32) != 0)
+        Field::ALL.into_iter().filter(move |field| self.contains(*field))
     }
 }
 

@@ -1,10 +1,11 @@
 //! The families that are made of the ledger.
 
 use chrono::{DateTime, Utc};
+use tracing::debug;
 
 use super::catalogue as family;
 use super::collectors::messages::Messages;
-use super::field::Field;
+use super::field::{Field, Malformed};
 use super::groups::Groups;
 use super::ledger::Ledger;
 use super::ledger::labels::Label;
@@ -21,13 +22,16 @@ pub struct Page {
     groups: Groups,
     series: Series,
     families: Families,
+    /// The malformed fields that the log has named.
+    told: Malformed,
 }
 
 impl Page {
     /// The families of `groups`, each with at most `max_series` label sets, of which this was `shown`
     /// before.
     pub fn new(groups: Groups, max_series: usize, shown: Shown) -> Page {
-        Page { groups, series: Series::new(max_series, shown), families: Families::default() }
+        let series = Series::new(max_series, shown);
+        Page { groups, series, families: Families::default(), told: Malformed::default() }
     }
 
     /// What the families have shown.
@@ -111,15 +115,26 @@ impl Page {
         self.value(&family::ERROR_MESSAGES, total.errors as f64);
         self.value(&family::INPUT_TOKENS, total.input_tokens.as_f64());
         self.value(&family::OUTPUT_TOKENS, total.output_tokens.as_f64());
-        let malformed: Vec<(Labels, f64)> = Field::ALL
-            .into_iter()
-            .filter_map(|field| Some((field, *total.malformed.get(&field)?)))
-            .filter(|(_, count)| *count > 0)
-            .map(|(field, count)| {
-                (vec![Messages::COLLECTION.to_owned(), field.name().to_owned()], count as f64)
-            })
-            .collect();
-        self.series(&MALFORMED_FIELDS, malformed);
+        self.malformed(total);
+    }
+
+    /// The malformed fields. The log names each once, and never a value, which may be of a person.
+    fn malformed(&mut self, total: &Tally) {
+        let collection = Messages::COLLECTION;
+        let mut samples = Vec::new();
+        for field in Field::ALL {
+            let count = total.malformed.get(&field).copied().unwrap_or_default();
+            if count == 0 {
+                continue;
+            }
+            samples.push((vec![collection.to_owned(), field.name().to_owned()], count as f64));
+            if !self.told.contains(field) {
+                self.told.note(field);
+                let field = field.name();
+                debug!(collection, field, "values of an unexpected type or range are skipped");
+            }
+        }
+        self.series(&MALFORMED_FIELDS, samples);
     }
 
     /// The families of messages, errors, input tokens and output tokens by model.

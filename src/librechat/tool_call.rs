@@ -13,13 +13,25 @@ static FAILURE: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
     AhoCorasickBuilder::new().ascii_case_insensitive(true).build(SIGNS_OF_FAILURE).ok()
 });
 
+/// How deep an output is searched. MongoDB stores nothing deeper than some 200 levels.
+const MAX_DEPTH: u32 = 200;
+
 /// Whether an output (`tool_call.output`) says that the call failed. An output that is no string is
 /// searched for strings in it.
 pub fn failed(output: RawBsonRef<'_>) -> bool {
+    failed_within(output, MAX_DEPTH)
+}
+
+fn failed_within(output: RawBsonRef<'_>, depth: u32) -> bool {
+    let Some(deeper) = depth.checked_sub(1) else { return false };
     match output {
         RawBsonRef::String(text) => FAILURE.as_ref().is_some_and(|signs| signs.is_match(text)),
-        RawBsonRef::Document(document) => document.iter().flatten().any(|(_, value)| failed(value)),
-        RawBsonRef::Array(values) => values.into_iter().flatten().any(failed),
+        RawBsonRef::Document(document) => {
+            document.iter().flatten().any(|(_, value)| failed_within(value, deeper))
+        }
+        RawBsonRef::Array(values) => {
+            values.into_iter().flatten().any(|value| failed_within(value, deeper))
+        }
         _ => false,
     }
 }

@@ -160,13 +160,14 @@ impl Oracle {
     }
 
     fn models(&self, messages: &[Document], samples: &mut Samples) {
+        let replies = Replies::of(messages);
         for message in messages {
             let model = model(message);
             if has_error(message) {
                 add(samples, "librechat_errors_per_model_total", &[("model", &model)], 1.0);
             }
             if by_user(message) {
-                if let Some(model) = self.answered_by(message, messages) {
+                if let Some(model) = self.answered_by(message, &replies) {
                     let labels = [("model", model.as_str())];
                     let name = "librechat_input_tokens_per_model_total";
                     add(samples, name, &labels, tokens(message));
@@ -188,6 +189,7 @@ impl Oracle {
         ] {
             samples.insert(name.to_owned(), 0.0);
         }
+        let replies = Replies::of(ever);
         for message in messages.iter().filter(|m| self.in_window(created(m))) {
             let model = model(message);
             add(samples, "librechat_messages_5m", &[], 1.0);
@@ -197,7 +199,7 @@ impl Oracle {
             }
             if by_user(message) {
                 add(samples, "librechat_input_tokens_5m", &[], tokens(message));
-                if let Some(model) = self.answered_by(message, ever) {
+                if let Some(model) = self.answered_by(message, &replies) {
                     let labels = [("model", model.as_str())];
                     add(samples, "librechat_model_input_tokens_5m", &labels, tokens(message));
                 }
@@ -217,8 +219,8 @@ impl Oracle {
             let Ok(feedback) = message.get_document("feedback") else { continue };
             rated += 1.0;
             let tag = match feedback.get("tag") {
-                Some(Bson::Document(tag)) => text(tag, "key"),
-                _ => text(feedback, "tag"),
+                Some(Bson::Document(tag)) => label(tag, "key"),
+                _ => label(feedback, "tag"),
             };
             if let Some(tag) = &tag {
                 add(samples, "librechat_rating_counts_per_tag", &[("tag", tag)], 1.0);
@@ -232,7 +234,7 @@ impl Oracle {
             if self.in_window(time(message, "updatedAt")) {
                 recent[which] += 1.0;
             }
-            if let Some(model) = text(message, "model") {
+            if let Some(model) = label(message, "model") {
                 per_model.entry(model.clone()).or_default()[which] += 1.0;
                 if let Some(tag) = &tag {
                     let name =
@@ -276,7 +278,7 @@ impl Oracle {
                 add(samples, "librechat_messages_with_tools_total", &[], 1.0);
             }
             let model = model(message);
-            let endpoint = text(message, "endpoint").unwrap_or("unknown".to_owned());
+            let endpoint = label(message, "endpoint").unwrap_or("unknown".to_owned());
             for (tool, failed) in calls {
                 let failed = f64::from(u8::from(failed));
                 let sums = per_tool.entry(tool.clone()).or_default();
@@ -351,15 +353,11 @@ impl Oracle {
     }
 
     /// The model of the first reply within a day; `unknown` if the day is over without one.
-    fn answered_by(&self, question: &Document, messages: &[Document]) -> Option<String> {
+    fn answered_by(&self, question: &Document, replies: &Replies<'_>) -> Option<String> {
         const DAY: i64 = 24 * 60 * 60;
         let asked = minted(question);
-        let id = text(question, "messageId");
-        let first = messages
-            .iter()
-            .filter(|m| !by_user(m) && id.is_some() && text(m, "parentMessageId") == id)
-            .filter(|m| minted(m) - asked <= DAY)
-            .min_by_key(|m| m.get_object_id("_id").expect("an _id"));
+        let replies = text(question, "messageId").and_then(|id| replies.0.get(&id));
+        let first = replies.into_iter().flatten().find(|reply| minted(reply) - asked <= DAY);
         match first {
             Some(reply) => Some(model(reply)),
             None if self.now.timestamp() - asked > DAY => Some("unknown".to_owned()),
@@ -376,6 +374,24 @@ impl Oracle {
     }
 }
 
+/// The replies to each `messageId`, in the order of `_id`.
+struct Replies<'a>(BTreeMap<String, Vec<&'a Document>>);
+
+impl<'a> Replies<'a> {
+    fn of(messages: &'a [Document]) -> Replies<'a> {
+        let mut replies = BTreeMap::<String, Vec<&Document>>::new();
+        for message in messages.iter().filter(|message| !by_user(message)) {
+            if let Some(parent) = text(message, "parentMessageId") {
+                replies.entry(parent).or_default().push(message);
+            }
+        }
+        for replies in replies.values_mut() {
+            replies.sort_by_key(|reply| reply.get_object_id("_id").expect("an _id"));
+        }
+        Replies(replies)
+    }
+}
+
 fn add(samples: &mut Samples, name: &str, labels: &[(&str, &str)], value: f64) {
     *samples.entry(key(name, labels)).or_default() += value;
 }
@@ -388,8 +404,13 @@ fn text(document: &Document, field: &str) -> Option<String> {
     document.get_str(field).ok().filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
+/// What a label shows of a text.
+fn label(document: &Document, field: &str) -> Option<String> {
+    text(document, field).map(|text| text.chars().take(128).collect())
+}
+
 fn model(message: &Document) -> String {
-    text(message, "model").unwrap_or("unknown".to_owned())
+    label(message, "model").unwrap_or("unknown".to_owned())
 }
 
 fn by_user(message: &Document) -> bool {
@@ -401,7 +422,7 @@ fn time(message: &Document, field: &str) -> Option<DateTime<Utc>> {
 }
 
 fn created(message: &Document) -> Option<DateTime<Utc>> {
-    time(message, "createdAt")
+    time(message, "createdAt").filter(|time| time.timestamp() <= minted(message) + 86_400)
 }
 
 fn tokens(message: &Document) -> f64 {
@@ -415,7 +436,7 @@ fn token_count(value: &Bson) -> Option<f64> {
         Bson::Double(count) => *count,
         _ => return None,
     };
-    (count.is_finite() && count >= 0.0).then_some(count)
+    (0.0..9_007_199_254_740_992.0).contains(&count).then_some(count)
 }
 
 fn parts(message: &Document) -> Vec<&Document> {
@@ -437,7 +458,7 @@ fn tool_calls(message: &Document) -> Vec<(String, bool)> {
             let output = text(call, "output").unwrap_or_default().to_lowercase();
             let failed = output.contains("error processing tool")
                 || output.contains("please fix your mistakes");
-            calls.push((text(call, "name").unwrap_or("unknown".to_owned()), failed));
+            calls.push((label(call, "name").unwrap_or("unknown".to_owned()), failed));
         }
     }
     calls
