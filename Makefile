@@ -19,3 +19,8 @@ bench:
 faults:
 	demo/prerequisites.sh tests
 	cargo test --release --test suite faults::every -- --ignored --nocapture
+
+# Half an hour of chats, odd documents, faults and kills.
+soak:
+	demo/prerequisites.sh tests
+	cargo test --release --test suite soak:: -- --ignored --nocapture

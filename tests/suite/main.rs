@@ -25,4 +25,5 @@ mod odd_documents;
 mod protection;
 mod replica_set;
 mod settings;
+mod soak;
 mod state;

@@ -94,6 +94,11 @@ impl Server {
         }
     }
 
+    /// Reads what has been logged until now.
+    pub fn skip_what_was_logged(&mut self) {
+        self.log.extend(self.lines.try_iter());
+    }
+
     /// Waits until every collector has answered since the start, and the one of the messages after those on
     /// which its answer depends.
     pub fn wait_until_complete(&mut self) {
@@ -174,11 +179,20 @@ impl Server {
         self.child.id()
     }
 
-    /// The most memory that it has had.
+    /// The most memory that it has had resident.
     pub fn peak_resident_bytes(&self) -> u64 {
+        self.memory("VmHWM:")
+    }
+
+    /// The memory that it has resident.
+    pub fn resident_bytes(&self) -> u64 {
+        self.memory("VmRSS:")
+    }
+
+    fn memory(&self, figure: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()));
         let status = status.expect("a process");
-        let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("a figure");
+        let line = status.lines().find(|line| line.starts_with(figure)).expect("a figure");
         let kilobytes = line.split_whitespace().nth(1).expect("a figure");
         kilobytes.parse::<u64>().expect("a figure") * 1024
     }

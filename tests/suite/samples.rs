@@ -16,7 +16,8 @@ pub fn key(name: &str, labels: &[(&str, &str)]) -> String {
     let labels: Vec<String> = labels
         .iter()
         .map(|(label, value)| {
-            format!("{label}=\"{}\"", value.replace('\\', r"\\").replace('"', "\\\""))
+            let value = value.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n");
+            format!("{label}=\"{value}\"")
         })
         .collect();
     format!("{name}{{{}}}", labels.join(","))
