@@ -24,3 +24,8 @@ faults:
 soak:
 	demo/prerequisites.sh tests
 	cargo test --release --test suite soak:: -- --ignored --nocapture
+
+# Five minutes of bytes that nobody would write; needs `cargo install cargo-fuzz` and a C++ compiler.
+fuzz:
+	cargo test --test suite fuzzed::write -- --ignored
+	RUSTC_BOOTSTRAP=1 cargo fuzz run message -- -max_total_time=300 -max_len=4096

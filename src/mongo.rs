@@ -142,6 +142,9 @@ impl Server {
     }
 }
 
+/// How much is told of what the driver says of an error.
+const MAX_CHARACTERS: usize = 500;
+
 const LOGIN: &str = "check the user, password and authSource of the URI";
 
 /// What the driver says of a server that refused a login.
@@ -173,7 +176,9 @@ pub fn failure(error: Error) -> Failure {
         }
         _ => (Reason::Query, true, "the answer of the database cannot be used"),
     };
-    Failure { reason, answered, message: format!("{}: {advice}", error.kind) }
+    // MongoDB may repeat a whole command in what it says of it.
+    let said: String = error.kind.to_string().chars().take(MAX_CHARACTERS).collect();
+    Failure { reason, answered, message: format!("{said}: {advice}") }
 }
 
 /// Whether an error says that a collection does not exist.

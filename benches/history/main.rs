@@ -14,6 +14,9 @@
 #[allow(dead_code, reason = "the tests use more of it")]
 mod mongod;
 
+#[path = "../../tests/suite/planted.rs"]
+mod planted;
+
 #[path = "../../tests/suite/process.rs"]
 #[allow(dead_code, reason = "the tests use more of it")]
 mod process;

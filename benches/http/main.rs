@@ -1,21 +1,30 @@
 //! How many scrapes a second the server answers, with everything on that protects it, beside a bare axum
-//! handler that returns the same bytes, in the same run and by turns.
+//! handler that returns the same bytes, in the same run and by turns; and how long a scrape takes while two
+//! thousand clients hold connections open.
 //!
 //! `wrk` (Debian's package) asks with one thread over eight connections.
+
+#[path = "../../tests/suite/certificates.rs"]
+mod certificates;
 
 #[path = "../../tests/suite/mongod.rs"]
 #[allow(dead_code, reason = "the tests use more of it")]
 mod mongod;
 
+#[path = "../../tests/suite/planted.rs"]
+mod planted;
+
 #[path = "../../tests/suite/process.rs"]
 #[allow(dead_code, reason = "the tests use more of it")]
 mod process;
 
+use std::io::Write;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::routing::get;
+use certificates::Authority;
 use mongod::{Mongod, free_port};
 use mongodb::bson::{Document, doc};
 use process::Server;
@@ -23,6 +32,8 @@ use process::Server;
 const ROUNDS: usize = 5;
 
 const SECONDS: &str = "5s";
+
+const SLOW_LORIS: usize = 2_000;
 
 const TOKEN: &str = "a-token-of-a-usual-length-0123456789";
 
@@ -40,22 +51,22 @@ async fn main() {
     let database = mongod.client().await.database("LibreChat");
     let messages: Vec<Document> = (0..NAMES * NAMES).map(message).collect();
     database.collection::<Document>("messages").insert_many(messages).await.expect("an insert");
-    let mut server = Server::start(&[
-        ("MONGODB_URI", &mongod.uri),
-        ("LOGGING_LEVEL", "debug"),
+    let folder = process::folder("bench-http");
+    Authority::new(&folder, "authority").certify("server");
+    let (certificate, key) = (folder.join("server.crt"), folder.join("server.key"));
+    let settings = [
+        ("MONGODB_URI", mongod.uri.as_str()),
         ("METRICS_CACHE_TTL", "60"),
         ("METRICS_BEARER_TOKEN", TOKEN),
         ("METRICS_BASIC_AUTH_USER", "prometheus"),
         ("METRICS_BASIC_AUTH_PASSWORD", "hunter2"),
         ("METRICS_ALLOWED_IPS", "127.0.0.0/8,10.0.0.0/8"),
         ("TRUSTED_PROXIES", "192.168.0.0/16"),
-    ]);
-    let shown = |server: &Server, name: &str| {
-        server.log.iter().any(|line| line.contains("refreshed") && line.contains(name))
-    };
-    while !["messages", "inventory", "feedback"].iter().all(|name| shown(&server, name)) {
-        server.wait_for(&["refreshed"]);
-    }
+        ("TLS_CERT_FILE", certificate.to_str().expect("text")),
+        ("TLS_KEY_FILE", key.to_str().expect("text")),
+    ];
+    let server = start(&settings[..7]);
+    let encrypted = start(&settings);
 
     let page = std::env::temp_dir().join(format!("bench-page-{}", std::process::id()));
     let page = page.to_str().expect("text");
@@ -69,19 +80,63 @@ async fn main() {
     println!("a page of {} lines, {} bytes", text.lines().count(), text.len());
 
     let bare = Bare::start(page);
-    let mut figures: [Vec<Figures>; 2] = Default::default();
+    let mut figures: [Vec<Figures>; 3] = Default::default();
+    let secure = format!("{}/metrics", encrypted.address());
     for _ in 0..ROUNDS {
         figures[0].push(wrk(&bare.url, &authorization));
         figures[1].push(wrk(&metrics, &authorization));
+        figures[2].push(wrk(&secure, &authorization));
     }
-    let [bare, ours] = figures.map(median);
-    println!("| | scrapes a second | 99th percentile |\n|---|---|---|");
-    println!("| a bare axum handler | {:.0} | {:?} |", bare.rate, bare.slowest);
-    println!("| `/metrics`, protected | {:.0} | {:?} |", ours.rate, ours.slowest);
+    let [bare, protected, encrypted] = figures.map(median);
+    println!("| | scrapes a second | of the bare handler | 99th percentile |\n|---|---|---|---|");
+    for (name, figures) in [
+        ("a bare axum handler", &bare),
+        ("`/metrics`, protected", &protected),
+        ("`/metrics`, protected and encrypted", &encrypted),
+    ] {
+        let Figures { rate, slowest } = figures;
+        println!("| {name} | {rate:.0} | {:.2} | {slowest:?} |", rate / bare.rate);
+    }
+    slow_loris(&server, &metrics);
+}
+
+/// A server that has read everything.
+fn start(settings: &[(&str, &str)]) -> Server {
+    let mut server = Server::start(settings);
+    let shown = |server: &Server, name: &str| {
+        server.log.iter().any(|line| line.contains("refreshed") && line.contains(name))
+    };
+    while !["messages", "inventory", "feedback"].iter().all(|name| shown(&server, name)) {
+        server.wait_for(&["refreshed"]);
+    }
+    server
+}
+
+/// Scrapes, each over a connection of its own, while others hold theirs open.
+fn slow_loris(server: &Server, url: &str) {
+    rlimit::increase_nofile_limit(10_000).expect("enough files may be open");
+    let mut slow = Vec::new();
+    let mut times = Vec::new();
+    for number in 0..SLOW_LORIS {
+        let mut stream = server.connect();
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: exporter\r\nX-Slow: ").expect("a server");
+        slow.push(stream);
+        if number % 10 == 9 {
+            let began = Instant::now();
+            let request = ureq::get(url).header("Authorization", &format!("Bearer {TOKEN}"));
+            let page = request.call().expect("an answer").into_body().read_to_string();
+            assert!(page.expect("a page").contains("usage_exporter_build_info"));
+            times.push(began.elapsed());
+        }
+    }
+    times.sort();
     println!(
-        "\nratio {:.2}, peak resident {} MiB",
-        ours.rate / bare.rate,
-        server.peak_resident_bytes() >> 20
+        "\n{SLOW_LORIS} slow connections: of {} scrapes the slowest took {:?}; peak resident {:.1} MiB, \
+         {} open files",
+        times.len(),
+        times[times.len() - 1],
+        server.peak_resident_bytes() as f64 / f64::from(1 << 20),
+        server.open_files(),
     );
 }
 

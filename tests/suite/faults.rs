@@ -113,12 +113,13 @@ impl Scene {
                 root = Client::with_uri_str(uri).await.expect("a URI");
             }
             Fault::Refusing => {
-                let create = doc! { "createUser": "root", "pwd": "secret", "roles": ["root"] };
+                let create = doc! { "createUser": "root", "pwd": "root-secret", "roles": ["root"] };
                 client.database("admin").run_command(create).await.expect("the first user");
-                let uri = format!("mongodb://root:secret@127.0.0.1:{port}");
+                let uri = format!("mongodb://root:root-secret@127.0.0.1:{port}");
                 root = Client::with_uri_str(uri).await.expect("a URI");
                 let read = doc! { "role": "read", "db": "LibreChat" };
-                let create = doc! { "createUser": "reader", "pwd": "secret", "roles": [read] };
+                let create =
+                    doc! { "createUser": "reader", "pwd": "reader-secret", "roles": [read] };
                 root.database("LibreChat").run_command(create).await.expect("a user");
             }
             _ => {}
@@ -148,7 +149,7 @@ impl Scene {
                 let upstream = self.mongod.uri.rsplit(':').next().expect("a port");
                 format!("mongodb://127.0.0.1:{upstream}/?replicaSet=rs")
             }
-            Fault::Refusing => format!("mongodb://reader:secret@127.0.0.1:{port}/LibreChat"),
+            Fault::Refusing => format!("mongodb://reader:reader-secret@127.0.0.1:{port}/LibreChat"),
             _ => format!("mongodb://127.0.0.1:{port}"),
         }
     }

@@ -1,11 +1,14 @@
 //! Tests against a real mongod, a real Prometheus and the real binary.
 
 mod certificates;
+#[path = "../../fuzz/fuzz_targets/decode.rs"]
+mod decode;
 mod exporter;
 mod fixtures;
 mod mongod;
 mod odd_values;
 mod oracle;
+mod planted;
 mod process;
 mod proxy;
 mod samples;
@@ -18,12 +21,14 @@ mod collectors;
 mod end_to_end;
 mod faults;
 mod fixtures_equal;
+mod fuzzed;
 mod histories;
 mod hostile;
 mod kills;
 mod odd_documents;
 mod protection;
 mod replica_set;
+mod secrets;
 mod settings;
 mod soak;
 mod state;

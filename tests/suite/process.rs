@@ -10,6 +10,8 @@ use std::thread::JoinHandle;
 
 use ureq::http::Response;
 
+use crate::planted::{assert_state_tells_none, assert_tells_none};
+
 /// The variables that every test sets for itself.
 const SETTINGS: [&str; 3] = ["MONGODB_URI", "MONGO_URI", "METRICS_PORT"];
 
@@ -27,7 +29,16 @@ pub fn command(settings: &[(&str, &str)]) -> Command {
 
 /// Runs the binary to its end.
 pub fn run(settings: &[(&str, &str)], arguments: &[&str]) -> Output {
-    command(settings).args(arguments).output().expect("the binary runs")
+    checked(command(settings).args(arguments))
+}
+
+/// Runs a command to its end, which must not tell what was planted.
+fn checked(command: &mut Command) -> Output {
+    let output = command.output().expect("the binary runs");
+    for bytes in [&output.stdout, &output.stderr] {
+        assert_tells_none(&String::from_utf8_lossy(bytes), "the output");
+    }
+    output
 }
 
 /// Runs the binary to its end in a folder with a file `.env` of these lines.
@@ -35,7 +46,7 @@ pub fn run_with_dotenv(lines: &str, settings: &[(&str, &str)]) -> Output {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let folder = folder(&format!("dotenv-{}", NEXT.fetch_add(1, Ordering::Relaxed)));
     std::fs::write(folder.join(".env"), lines).expect("a file");
-    command(settings).current_dir(folder).output().expect("the binary runs")
+    checked(command(settings).current_dir(folder))
 }
 
 /// An empty folder for files of a test.
@@ -52,6 +63,7 @@ pub struct Server {
     child: Child,
     address: String,
     lines: Receiver<String>,
+    state: Option<PathBuf>,
     /// Everything logged so far.
     pub log: Vec<String>,
 }
@@ -73,7 +85,9 @@ impl Server {
                 let _ = sender.send(line);
             }
         });
-        let mut server = Server { child, address: String::new(), lines, log: Vec::new() };
+        let state = settings.iter().find(|(name, _)| *name == "STATE_FILE");
+        let state = state.map(|(_, path)| PathBuf::from(path));
+        let mut server = Server { child, address: String::new(), lines, state, log: Vec::new() };
         let line = server.wait_for(&["serving metrics on http"]);
         let start = line.find("http").expect("an address");
         let end = line.find("/metrics").expect("a path");
@@ -165,6 +179,7 @@ impl Server {
         let mut body = String::new();
         let response = self.request("GET", path, ("Accept", "*/*"));
         response.into_body().into_reader().read_to_string(&mut body).expect("text");
+        assert_tells_none(&body, path);
         body
     }
 
@@ -216,5 +231,13 @@ impl Drop for Server {
         // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if std::thread::panicking() {
+            return;
+        }
+        self.log.extend(self.lines.iter());
+        assert_tells_none(&self.log.join("\n"), "the log");
+        if let Some(state) = &self.state {
+            assert_state_tells_none(state);
+        }
     }
 }

@@ -1,0 +1,48 @@
+//! What becomes of any bytes that MongoDB might send as a message.
+
+use chrono::{DateTime, TimeDelta};
+use chrono_tz::Tz;
+use mongodb::bson::RawDocument;
+use mongodb::bson::oid::ObjectId;
+use usage_exporter::exposition::series::Shown;
+use usage_exporter::librechat::document::Message;
+use usage_exporter::librechat::groups::Groups;
+use usage_exporter::librechat::ledger::book::Book;
+use usage_exporter::librechat::ledger::days::Days;
+use usage_exporter::librechat::ledger::{Ledger, Limits};
+use usage_exporter::librechat::page::Page;
+
+/// When MongoDB stored the message.
+const STORED: u32 = 1_770_000_000;
+
+/// Takes the bytes for the fields of a message, and the message through everything that is done with one:
+/// read as young, shown, settled and shown again.
+pub fn decode(fields: &[u8]) {
+    let document = document(fields);
+    let Ok(document) = RawDocument::from_bytes(&document) else { return };
+    let Some(message) = Message::read(document) else { return };
+    let stored = DateTime::from_timestamp(STORED.into(), 0).unwrap_or_default();
+    let limits = Limits { settling_time: std::time::Duration::from_secs(900), tail: 1_000 };
+    let mut ledger = Ledger::new(limits, Book::new(false), Days::new(Tz::UTC, 30));
+    let mut page = Page::new(Groups::all(), 1_000, Shown::default());
+    ledger.begin_read(stored);
+    ledger.enter_read([message], stored);
+    for now in [stored, stored + TimeDelta::days(2)] {
+        ledger.end_read(now);
+        page.families(&mut ledger, now);
+        let total = ledger.total();
+        assert_eq!(total.messages, 1);
+        assert!(
+            total.input_tokens.as_f64().is_finite() && total.output_tokens.as_f64().is_finite()
+        );
+    }
+}
+
+/// A document with an `_id` and these bytes after it.
+fn document(fields: &[u8]) -> Vec<u8> {
+    let id = ObjectId::from_parts(STORED, [1; 5], [0, 0, 1]).bytes();
+    let mut document = [&[0; 4][..], b"\x07_id\0", &id, fields, &[0]].concat();
+    let length = i32::try_from(document.len()).unwrap_or(i32::MAX).to_le_bytes();
+    document[..4].copy_from_slice(&length);
+    document
+}
