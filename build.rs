@@ -8,6 +8,7 @@ fn main() {
     println!("cargo::rerun-if-changed=.git/refs/heads");
     let revision = std::env::var("USAGE_EXPORTER_REVISION")
         .ok()
+        .filter(|revision| !revision.is_empty())
         .or_else(git_revision)
         .unwrap_or_else(|| "unknown".to_owned());
     println!("cargo::rustc-env=USAGE_EXPORTER_REVISION={revision}");

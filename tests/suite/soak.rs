@@ -91,7 +91,8 @@ impl Chats {
         });
         self.unfinished = unfinished.then(|| reply.get_object_id("_id").expect("an _id"));
         self.insert(reply).await;
-        let odd = self.odd_message();
+        let (field, value) = (self.below(FIELDS.len()), self.below(self.odd.len()));
+        let odd = self.odd_message(field, value);
         self.insert(odd).await;
         if self.below(10) == 0 {
             let file = doc! { "_id": ObjectId::new() };
@@ -99,11 +100,20 @@ impl Chats {
         }
     }
 
-    fn odd_message(&mut self) -> Document {
+    /// Every odd value in every field once, so that every label has been seen.
+    async fn everything_odd(&mut self) {
+        for field in 0..FIELDS.len() {
+            for value in 0..self.odd.len() {
+                let odd = self.odd_message(field, value);
+                self.insert(odd).await;
+            }
+        }
+    }
+
+    fn odd_message(&mut self, field: usize, value: usize) -> Document {
         let mut message = self.message(doc! { "isCreatedByUser": false, "tokenCount": 1 });
-        let (path, _) = FIELDS[self.below(FIELDS.len())];
-        let chosen = self.below(self.odd.len());
-        let (_, value) = self.odd[chosen].clone();
+        let (path, _) = FIELDS[field];
+        let (_, value) = self.odd[value].clone();
         // Two messages with the same id, or a reply that never ends, are not what this is about.
         let id = path.ends_with("essageId") && matches!(value, Bson::String(_));
         if !id && path != "unfinished" {
@@ -205,7 +215,7 @@ async fn half_an_hour_of_everything() {
         seen: Vec::new(),
         stored: 0,
     };
-    chats.chat().await;
+    chats.everything_odd().await;
     let mut seen = Seen::default();
     let mut survivor = Watched::start("the survivor", &uri);
     let mut killed = Watched::start("the killed one", &uri);

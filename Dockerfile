@@ -1,0 +1,25 @@
+# The exporter alone: no shell, no package manager, a user that is a number.
+
+FROM rust:1.91-slim-bookworm AS build
+WORKDIR /build
+# Dependencies are built before the sources are there, so that a change of the sources does not build them
+# again.
+COPY Cargo.toml Cargo.lock build.rs ./
+RUN mkdir -p src tests/suite benches/history benches/http \
+    && touch src/lib.rs tests/suite/main.rs benches/history/main.rs benches/http/main.rs \
+    && echo 'fn main() {}' > src/main.rs \
+    && cargo build --release --locked
+COPY src src
+ARG REVISION
+RUN touch src/lib.rs src/main.rs \
+    && USAGE_EXPORTER_REVISION="$REVISION" cargo build --release --locked \
+    && mkdir -p /state
+
+FROM gcr.io/distroless/cc-debian12
+COPY --from=build /build/target/release/usage-exporter /usr/local/bin/usage-exporter
+COPY --from=build --chown=65532:65532 /state /var/lib/usage-exporter
+ENV STATE_FILE=/var/lib/usage-exporter/state
+VOLUME /var/lib/usage-exporter
+USER 65532:65532
+EXPOSE 8000
+ENTRYPOINT ["/usr/local/bin/usage-exporter"]
