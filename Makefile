@@ -25,7 +25,10 @@ soak:
 	demo/prerequisites.sh tests
 	cargo test --release --test suite soak:: -- --ignored --nocapture
 
-# Five minutes of bytes that nobody would write; needs `cargo install cargo-fuzz` and a C++ compiler.
+# Ten minutes of bytes that nobody would write; needs `cargo install cargo-fuzz` and a C++ compiler.
 fuzz:
 	cargo test --test suite fuzzed::write -- --ignored
-	RUSTC_BOOTSTRAP=1 cargo fuzz run message -- -max_total_time=300 -max_len=4096
+	for target in message ledger; do \
+	  RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer none $$target fuzz/corpus/message -- \
+	    -max_total_time=300 -max_len=4096 -malloc_limit_mb=64 || exit 1; \
+	done

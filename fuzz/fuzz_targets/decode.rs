@@ -15,12 +15,30 @@ use usage_exporter::librechat::page::Page;
 /// When MongoDB stored the message.
 const STORED: u32 = 1_770_000_000;
 
-/// Takes the bytes for the fields of a message, and the message through everything that is done with one:
-/// read as young, shown, settled and shown again.
+/// Reads the bytes as the fields of a message.
 pub fn decode(fields: &[u8]) {
+    with_message(fields, |message| {
+        assert_eq!(message.id.timestamp().timestamp_millis(), i64::from(STORED) * 1_000);
+        assert!(message.tokens.as_f64() < (1_u64 << 53) as f64);
+    });
+}
+
+/// Takes the message through everything that is done with one: read as young, shown, settled and shown
+/// again.
+pub fn count(fields: &[u8]) {
+    with_message(fields, enter);
+}
+
+fn with_message(fields: &[u8], check: impl FnOnce(Message<'_>)) {
     let document = document(fields);
-    let Ok(document) = RawDocument::from_bytes(&document) else { return };
-    let Some(message) = Message::read(document) else { return };
+    if let Ok(document) = RawDocument::from_bytes(&document)
+        && let Some(message) = Message::read(document)
+    {
+        check(message);
+    }
+}
+
+fn enter(message: Message<'_>) {
     let stored = DateTime::from_timestamp(STORED.into(), 0).unwrap_or_default();
     let limits = Limits { settling_time: std::time::Duration::from_secs(900), tail: 1_000 };
     let mut ledger = Ledger::new(limits, Book::new(false), Days::new(Tz::UTC, 30));

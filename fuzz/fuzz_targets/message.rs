@@ -2,6 +2,7 @@
 
 #![no_main]
 
+#[allow(dead_code, reason = "each target uses one of its two functions")]
 mod decode;
 
 use libfuzzer_sys::fuzz_target;
