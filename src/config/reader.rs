@@ -230,6 +230,8 @@ fn argument(setting: &'static Setting) -> Arg {
     };
     Arg::new(setting.variable)
         .long(setting.flag())
+        // As Prometheus and its exporters write their flags.
+        .alias(setting.flag().replace('-', "."))
         .env(variable)
         .hide_env_values(true)
         .global(true)

@@ -103,6 +103,14 @@ fn half_a_protection_is_refused() {
 }
 
 #[test]
+fn a_flag_may_have_dots_as_other_exporters_write_them() {
+    let output = run(&[], &["--web.config.file=/nowhere/web.yml"]);
+    assert_eq!(output.status.code(), Some(2));
+    let message = String::from_utf8(output.stderr).expect("text");
+    assert!(message.contains("WEB_CONFIG_FILE=\"/nowhere/web.yml\""), "{message}");
+}
+
+#[test]
 fn the_name_that_librechat_gives_to_the_uri_is_understood() {
     let message = refused(&[("MONGO_URI", "nonsense")]);
     assert!(message.contains("1 setting is wrong"), "{message}");
