@@ -32,6 +32,9 @@ const ROUND: Duration = Duration::from_secs(8);
 /// From one chat to the next.
 const PAUSE: Duration = Duration::from_millis(60);
 
+/// What chats store, with the time for looking at the counters.
+const MESSAGES_A_SECOND: i64 = 22;
+
 const MODELS: [&str; 4] = ["gpt-4o", "claude-3-7-sonnet-latest", "agent_ab12", ""];
 
 /// People who chat.
@@ -98,6 +101,27 @@ impl Chats {
             let file = doc! { "_id": ObjectId::new() };
             self.database.collection("files").insert_one(file).await.expect("an insert");
         }
+    }
+
+    /// As many messages as five minutes of chats leave, stored in the last five minutes: the windows are as
+    /// full at the beginning as in the end.
+    async fn five_minutes(&mut self) {
+        let now = Utc::now().timestamp();
+        let messages: Vec<Document> = (0..300 * MESSAGES_A_SECOND)
+            .map(|number| {
+                let seconds = u32::try_from(now - number / MESSAGES_A_SECOND).expect("it fits");
+                let mut message = self
+                    .message(doc! { "isCreatedByUser": false, "tokenCount": 1, "model": "gpt-4o" });
+                let rest = message.get_object_id("_id").expect("an _id").bytes();
+                let (process, counter) = rest[4..].split_at(5);
+                let process = process.try_into().expect("five bytes");
+                let counter = counter.try_into().expect("three bytes");
+                message.insert("_id", ObjectId::from_parts(seconds, process, counter));
+                message.insert("createdAt", DateTime::from_millis(i64::from(seconds) * 1_000));
+                message
+            })
+            .collect();
+        self.database.collection("messages").insert_many(messages).await.expect("an insert");
     }
 
     /// Every odd value in every field once, so that every label has been seen.
@@ -215,6 +239,7 @@ async fn half_an_hour_of_everything() {
         seen: Vec::new(),
         stored: 0,
     };
+    chats.five_minutes().await;
     chats.everything_odd().await;
     let mut seen = Seen::default();
     let mut survivor = Watched::start("the survivor", &uri);
