@@ -86,7 +86,7 @@ struct Blank {
 struct DataSet {
     database: String,
     tenant: Option<String>,
-    /// The groups whose fields were read.
+    /// The groups whose fields of messages were read.
     groups: Vec<String>,
 }
 
@@ -117,7 +117,7 @@ impl Books {
         let data_set = DataSet {
             database: settings.database.clone(),
             tenant: settings.tenant.clone(),
-            groups: settings.groups.names().map(str::to_owned).collect(),
+            groups: settings.groups.of_messages().map(str::to_owned).collect(),
         };
         let saved = read(&state, &data_set).unwrap_or_else(|unusable| {
             state.set_aside(&unusable.0);

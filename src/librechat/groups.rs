@@ -63,9 +63,9 @@ impl Groups {
         Some(Groups(groups))
     }
 
-    /// The groups that are on.
-    pub fn names(&self) -> impl Iterator<Item = &'static str> {
-        self.0.iter().copied()
+    /// The groups that are on and for which messages are read.
+    pub fn of_messages(&self) -> impl Iterator<Item = &'static str> {
+        self.0.iter().copied().filter(|group| *group != FILE)
     }
 
     /// Whether a group is on.

@@ -14,6 +14,7 @@ use crate::fixtures;
 use crate::mongod::{Mongod, free_port};
 use crate::process::{Server, run};
 use crate::samples::of_page;
+use crate::seen::stored;
 
 const LONG_AGO: TimeDelta = TimeDelta::days(-500);
 
@@ -171,6 +172,27 @@ async fn a_state_that_cannot_be_used_is_moved_aside() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn files_can_be_switched_on_later_without_losing_counters() {
+    let (database, _) = librechat(TimeDelta::days(-3)).await;
+    let state = state_file();
+    let settings = settings(&database, &state);
+    let mut without_files: Vec<(&str, &str)> =
+        settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    without_files.push(("ENABLE_FILE_METRICS", "false"));
+    let mut server = Server::start(&without_files);
+    server.wait_for(&["history read"]);
+    server.wait_for(&["refreshed", "\"messages\""]);
+    server.end("TERM");
+    database.collection::<Document>("messages").delete_many(doc! {}).await.expect("a deletion");
+    database.collection("messages").insert_one(doc! { "a": 1 }).await.expect("an insert");
+
+    let mut server = start(&settings);
+    assert_eq!(messages(&mut server), 26.0);
+    let files = stored(&database, "files").await.len() as f64;
+    assert_eq!(of_page(&server.get("/metrics"))["librechat_uploaded_files_total"], files);
+}
+
 /// The state file with a last line that fits its second.
 fn with_checksum(text: &str) -> String {
     let lines: Vec<&str> = text.lines().collect();
@@ -232,7 +254,7 @@ async fn no_person_and_no_text_is_in_the_state_file() {
     exporter.refresh().await.expect("a refresh");
     let state = std::fs::read_to_string(exporter.state()).expect("a state file");
     let mut checked = 0;
-    for message in crate::seen::stored(&database, "messages").await {
+    for message in stored(&database, "messages").await {
         for field in ["user", "conversationId", "text"] {
             let secret = message.get_str(field).unwrap_or_default();
             if secret.len() > 5 {
@@ -241,7 +263,7 @@ async fn no_person_and_no_text_is_in_the_state_file() {
             }
         }
     }
-    for user in crate::seen::stored(&database, "users").await {
+    for user in stored(&database, "users").await {
         assert!(!state.contains(&user.get_object_id("_id").expect("an _id").to_hex()));
         for field in ["name", "email", "username"] {
             assert!(!state.contains(user.get_str(field).expect("a text")), "{field}");
@@ -437,7 +459,7 @@ async fn a_database_that_was_restored_goes_on() {
     let mut server = start(&settings);
     assert_eq!(messages(&mut server), 25.0);
     server.end("KILL");
-    let backup = crate::seen::stored(&database, "messages").await;
+    let backup = stored(&database, "messages").await;
     let collection = database.collection::<Document>("messages");
     collection.drop().await.expect("a deletion");
     collection.insert_many(&backup[..20]).await.expect("an insert");
