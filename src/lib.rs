@@ -16,7 +16,7 @@
 //! * [`state`] is the file in which a source keeps what must survive a restart.
 //! * [`telemetry`] writes the log.
 //!
-//! [`run`] puts the parts together.
+//! `run` puts the parts together.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]

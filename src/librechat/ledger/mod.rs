@@ -14,7 +14,7 @@
 //! * [`book`]: the part that is saved, with [`entry`] for one message and [`tally`] for sums;
 //! * [`windows`], [`days`], [`statistics`] and [`ratings`]: what else messages add up to;
 //! * [`counted`]: how many documents other collections have had;
-//! * [`labels`] and [`pairs`]: strings kept once, and maps in the state file.
+//! * [`labels`] and `pairs`: strings kept once, and maps in the state file.
 
 pub mod book;
 pub mod counted;
