@@ -294,7 +294,8 @@ async fn half_an_hour_of_everything() {
         after.0 >> 10,
         after.1,
     );
-    assert!(after.0 <= before.0 + (2 << 20), "memory grew");
+    // The allocator keeps some of what the largest answers took; what leaks grows without end.
+    assert!(after.0 <= before.0 + (4 << 20), "memory grew");
     assert!(after.1 <= before.1 + 4, "open files grew");
 }
 
