@@ -65,6 +65,12 @@ impl Access {
         format!("clients {}", conditions.join(" and "))
     }
 
+    /// Whether a client needs everything here that it needs for `other`: credentials and a certificate.
+    pub fn asks_all_that(&self, other: &Access) -> bool {
+        (self.needs_credentials() || !other.needs_credentials())
+            && (self.certificate || !other.certificate)
+    }
+
     fn needs_credentials(&self) -> bool {
         self.bearer.is_some() || self.takes_passwords()
     }

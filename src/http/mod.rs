@@ -24,10 +24,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::header::{
-    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, VARY,
-};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, VARY};
+use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
@@ -98,8 +96,7 @@ async fn metrics(State(app): State<App>, headers: HeaderMap) -> Response {
     let page = app.snapshot.page();
     let plain = [(CONTENT_TYPE, TEXT_FORMAT), (VARY, ACCEPT_ENCODING.as_str())];
     if accepts_gzip(&headers) {
-        let encoding: [(HeaderName, &str); 1] = [(CONTENT_ENCODING, "gzip")];
-        return (plain, encoding, page.gzip()).into_response();
+        return (plain, [(CONTENT_ENCODING, "gzip")], page.gzip()).into_response();
     }
     (plain, page.text()).into_response()
 }
@@ -142,8 +139,7 @@ async fn finish(State(app): State<App>, request: Request, next: Next) -> Respons
     let path = request.extensions().get::<MatchedPath>().cloned();
     let mut response = next.run(request).await;
     for (name, value) in &app.guard.current().headers {
-        let value: HeaderValue = value.clone();
-        response.headers_mut().insert(name, value);
+        response.headers_mut().insert(name, value.clone());
     }
     let path = path.as_ref().map_or("other", MatchedPath::as_str);
     app.exporter.answered(path, response.status().as_u16());

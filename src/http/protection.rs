@@ -84,6 +84,14 @@ impl Protection {
     }
 }
 
+impl Protection {
+    /// Whether this may take the place of `before` while connections are open. A file that is being
+    /// written may be empty for a moment, and must not open the door.
+    fn may_follow(&self, before: &Protection) -> bool {
+        self.tls.is_some() == before.tls.is_some() && self.access.asks_all_that(&before.access)
+    }
+}
+
 /// The protection as its files are now.
 #[derive(Debug)]
 pub struct Guard {
@@ -122,9 +130,10 @@ impl Guard {
             }
             files = Files::default();
             match Protection::load(&self.settings, &mut files) {
-                Ok(protection) if protection.tls.is_some() != self.current().tls.is_some() => {
-                    warn!("encryption cannot be switched on or off without a restart");
-                }
+                Ok(protection) if !protection.may_follow(&self.current()) => warn!(
+                    "the changed files switch encryption on or off, or let in who was kept out; that \
+                     needs a restart, and those from before are used"
+                ),
                 Ok(protection) => {
                     self.current.store(Arc::new(protection));
                     info!("read the changed files of certificates and users");

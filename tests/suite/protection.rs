@@ -183,6 +183,24 @@ fn a_web_configuration_file_of_the_exporter_toolkit_is_kept() {
 }
 
 #[test]
+fn a_file_that_is_emptied_does_not_open_the_door() {
+    let folder = folder("emptied");
+    let file = path(&folder, "web.yml");
+    let write = |text: &str| std::fs::write(&file, text).expect("a file");
+    write(&format!("basic_auth_users:\n  alice: {}\n", hash()));
+    let mut server = start(&[("WEB_CONFIG_FILE", &file)]);
+    assert_eq!(status(&server, "/metrics", &[]), 401);
+    write("");
+    server.wait_for(&["let in who was kept out"]);
+    assert_eq!(status(&server, "/metrics", &[]), 401);
+    assert_eq!(status(&server, "/metrics", &["--user", "alice:hunter2"]), 200);
+    write(&format!("basic_auth_users:\n  bob: {}\n", hash()));
+    server.wait_for(&["read the changed files"]);
+    assert_eq!(status(&server, "/metrics", &["--user", "alice:hunter2"]), 401);
+    assert_eq!(status(&server, "/metrics", &["--user", "bob:hunter2"]), 200);
+}
+
+#[test]
 fn prometheus_scrapes_with_every_kind_of_credentials() {
     let folder = folder("prometheus");
     let file = |name: &str| path(&folder, name);
