@@ -3,7 +3,7 @@
 //! Every field may be missing or of any type. One that cannot be used is skipped and noted in
 //! [`Message::malformed`]; the rest of the document still counts. Missing and null are no mistakes.
 
-use chrono::{DateTime, Datelike, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Document, RawArray, RawBsonRef, RawDocument};
 use serde::{Deserialize, Serialize};
@@ -12,6 +12,7 @@ use super::field::{Field, Malformed};
 use super::groups::{BASIC, Groups, MODEL, RATING, TIME_WINDOW, TOKEN, TOOL, USER};
 use super::ledger::tally::Tokens;
 use super::tool_call;
+use super::value::{boolean, text, text_in, time, value_in};
 
 /// How long after `_id`, which is by MongoDB's clock, `createdAt` may be, which is by LibreChat's.
 const LATEST_CREATION: TimeDelta = TimeDelta::days(1);
@@ -252,65 +253,6 @@ impl<'a> ToolCall<'a> {
             }
         }
     }
-}
-
-/// The value of a key of a part of a document; none where the bytes are broken, which is noted.
-fn value_in<'a>(
-    document: &'a RawDocument,
-    key: &str,
-    field: Field,
-    malformed: &mut Malformed,
-) -> Option<RawBsonRef<'a>> {
-    document.get(key).unwrap_or_else(|_| {
-        malformed.note(field);
-        None
-    })
-}
-
-fn text_in<'a>(
-    document: &'a RawDocument,
-    key: &str,
-    field: Field,
-    malformed: &mut Malformed,
-) -> Option<&'a str> {
-    value_in(document, key, field, malformed).and_then(|value| text(value, field, malformed))
-}
-
-fn text<'a>(value: RawBsonRef<'a>, field: Field, malformed: &mut Malformed) -> Option<&'a str> {
-    match value {
-        RawBsonRef::String(text) => Some(text).filter(|text| !text.is_empty()),
-        RawBsonRef::Null | RawBsonRef::Undefined => None,
-        _ => {
-            malformed.note(field);
-            None
-        }
-    }
-}
-
-fn boolean(value: RawBsonRef<'_>, field: Field, malformed: &mut Malformed) -> Option<bool> {
-    match value {
-        RawBsonRef::Boolean(value) => Some(value),
-        RawBsonRef::Null | RawBsonRef::Undefined => None,
-        _ => {
-            malformed.note(field);
-            None
-        }
-    }
-}
-
-/// A date of a year with at most four digits. Times near the end of what a date can hold have no local
-/// time in some zones.
-fn time(value: RawBsonRef<'_>, field: Field, malformed: &mut Malformed) -> Option<DateTime<Utc>> {
-    let time = match value {
-        RawBsonRef::Null | RawBsonRef::Undefined => return None,
-        RawBsonRef::DateTime(time) => DateTime::from_timestamp_millis(time.timestamp_millis())
-            .filter(|time| (0..=9999).contains(&time.year())),
-        _ => None,
-    };
-    if time.is_none() {
-        malformed.note(field);
-    }
-    time
 }
 
 /// The most tokens a message can have: the largest number to which LibreChat can count one by one. A

@@ -2,7 +2,7 @@
 //!
 //! * [`settings`] and [`groups`]: what is read, and which metrics are wanted;
 //! * [`catalogue`]: every family;
-//! * [`document`], [`field`] and [`tool_call`]: reading one message;
+//! * [`document`], [`value`], [`field`] and [`tool_call`]: reading one message;
 //! * [`ledger`]: every message entered once, and what messages add up to; [`page`]: the families of it;
 //! * [`books`]: what the collectors share and the state file keeps, and [`data_set`]: whether the
 //!   database is still the one that it is about;
@@ -22,6 +22,7 @@ pub mod page;
 pub mod settings;
 pub mod store;
 pub mod tool_call;
+pub mod value;
 
 use std::sync::Arc;
 use std::time::Duration;
