@@ -196,9 +196,11 @@ impl Scene {
         }
     }
 
-    /// Makes every query of the exporter fail.
+    /// Makes every query of the exporter fail, those of every collector: one that still worked would say
+    /// that MongoDB answers.
     async fn fail(&self, mut data: Document) {
-        data.insert("failCommands", vec!["find", "getMore", "aggregate"]);
+        let queries = ["find", "getMore", "aggregate", "count", "listCollections", "listIndexes"];
+        data.insert("failCommands", queries.to_vec());
         data.insert("appName", "usage-exporter");
         let on = doc! { "configureFailPoint": "failCommand", "mode": "alwaysOn", "data": data };
         self.root.database("admin").run_command(on).await.expect("a failpoint");
