@@ -10,6 +10,7 @@ RUN mkdir -p src tests/suite benches/history benches/http \
     && echo 'fn main() {}' > src/main.rs \
     && cargo build --release --locked
 COPY src src
+COPY migrations-notes migrations-notes
 ARG REVISION
 RUN touch src/lib.rs src/main.rs \
     && USAGE_EXPORTER_REVISION="$REVISION" cargo build --release --locked \

@@ -33,7 +33,7 @@ pub mod telemetry;
 
 mod run;
 
-pub use run::{audit, print_once, serve};
+pub use run::{audit, migrate, print_once, serve};
 
 /// The version of the exporter.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,5 +1,5 @@
-//! `usage-exporter` serves metrics, `usage-exporter --once` prints them, and `usage-exporter audit`
-//! checks them.
+//! `usage-exporter` serves metrics, `usage-exporter --once` prints them, `usage-exporter audit` checks
+//! them, and `usage-exporter migrate` compares them with those of another exporter.
 
 use std::process::ExitCode;
 
@@ -7,7 +7,7 @@ use anyhow::Context;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use usage_exporter::config::{Config, Task};
-use usage_exporter::{audit, print_once, serve, telemetry};
+use usage_exporter::{audit, migrate, print_once, serve, telemetry};
 
 /// The exit code when a setting is wrong.
 const WRONG_SETTINGS: u8 = 2;
@@ -33,9 +33,13 @@ fn main() -> ExitCode {
 
 #[tokio::main]
 async fn run(config: &Config) -> anyhow::Result<bool> {
-    match config.task {
+    match &config.task {
         Task::Once => return print_once(config, &mut std::io::stdout()).await,
         Task::Audit => return audit(config, &mut std::io::stdout()).await,
+        Task::Migrate { theirs, ours } => {
+            let ours = ours.clone().unwrap_or_else(|| local_metrics(config));
+            return migrate(theirs, &ours, &mut std::io::stdout());
+        }
         Task::Serve => {}
     }
     let (host, port) = (config.http.host, config.http.port);
@@ -52,4 +56,9 @@ async fn run(config: &Config) -> anyhow::Result<bool> {
     };
     serve(config, listener, shutdown).await?;
     Ok(true)
+}
+
+/// Where an exporter of the same settings serves its metrics on this host.
+fn local_metrics(config: &Config) -> String {
+    format!("http://127.0.0.1:{}/metrics", config.http.port)
 }

@@ -96,6 +96,36 @@ pub async fn audit(config: &Config, output: &mut impl Write) -> anyhow::Result<b
     Ok(true)
 }
 
+/// Compares the metrics of another exporter with those of a running usage-exporter, each read from an
+/// address, a file or, for `-`, standard input, and writes to `output` what differs.
+///
+/// # Errors
+///
+/// If one of them cannot be read or is no page of metrics.
+pub fn migrate(theirs: &str, ours: &str, output: &mut impl Write) -> anyhow::Result<bool> {
+    let (theirs, ours) = (page(theirs)?, page(ours)?);
+    for compared in librechat::migration::compare(&theirs, &ours)? {
+        writeln!(output, "{compared}")?;
+    }
+    Ok(true)
+}
+
+fn page(place: &str) -> anyhow::Result<String> {
+    let read = if place == "-" {
+        std::io::read_to_string(std::io::stdin()).map_err(anyhow::Error::from)
+    } else if place.starts_with("http://") {
+        ureq::get(place)
+            .call()
+            .and_then(|mut answer| answer.body_mut().read_to_string())
+            .map_err(Into::into)
+    } else if place.starts_with("https://") {
+        bail!("{place}: only http is spoken here; pipe the page: curl {place} | ... --check -");
+    } else {
+        std::fs::read_to_string(place).map_err(Into::into)
+    };
+    read.with_context(|| format!("cannot read the metrics at {place}"))
+}
+
 fn open_state(config: &Config, exporter: &ExporterMetrics) -> anyhow::Result<StateFile> {
     match &config.state_file {
         Some(path) => Ok(StateFile::open(path, exporter.state_file()?)?),

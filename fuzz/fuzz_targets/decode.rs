@@ -8,7 +8,7 @@ use usage_exporter::exposition::series::Shown;
 use usage_exporter::librechat::document::Message;
 use usage_exporter::librechat::groups::Groups;
 use usage_exporter::librechat::ledger::book::Book;
-use usage_exporter::librechat::ledger::days::Days;
+use usage_exporter::librechat::ledger::days::{Days, Reach};
 use usage_exporter::librechat::ledger::{Ledger, Limits};
 use usage_exporter::librechat::page::Page;
 
@@ -41,7 +41,11 @@ fn with_message(fields: &[u8], check: impl FnOnce(Message<'_>)) {
 fn enter(message: Message<'_>) {
     let stored = DateTime::from_timestamp(STORED.into(), 0).unwrap_or_default();
     let limits = Limits { settling_time: std::time::Duration::from_secs(900), tail: 1_000 };
-    let mut ledger = Ledger::new(limits, Book::new(false), Days::new(Tz::UTC, 30));
+    let mut ledger = Ledger::new(
+        limits,
+        Book::new(false),
+        Days::new(Tz::UTC, Reach { statistics: 30, people: 60 }),
+    );
     let mut page = Page::new(Groups::all(), 1_000, Shown::default());
     ledger.begin_read(stored);
     ledger.enter_read([message], stored);

@@ -98,7 +98,7 @@ pub struct Config {
 }
 
 /// What the process is started for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Task {
     /// To serve metrics until it is told to end.
     Serve,
@@ -106,6 +106,13 @@ pub enum Task {
     Once,
     /// To compare what is stored with what was counted.
     Audit,
+    /// To compare the metrics of another exporter with those of this one.
+    Migrate {
+        /// Where the other's are read.
+        theirs: String,
+        /// Where those of this one are read; `None`: at the port of this host.
+        ours: Option<String>,
+    },
 }
 
 /// The settings that hold for every source.

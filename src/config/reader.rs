@@ -16,6 +16,9 @@ A secret is also read from the file that ..._FILE names.";
 
 const ONCE: &str = "once";
 const AUDIT: &str = "audit";
+const MIGRATE: &str = "migrate";
+const CHECK: &str = "check";
+const AGAINST: &str = "against";
 
 /// Reads settings and collects what is wrong with them.
 pub struct Reader {
@@ -85,8 +88,12 @@ impl Reader {
 
     /// What the command line asks for.
     pub fn task(&self) -> Task {
-        match self.matches.subcommand_name() {
-            Some(AUDIT) => Task::Audit,
+        match self.matches.subcommand() {
+            Some((AUDIT, _)) => Task::Audit,
+            Some((MIGRATE, arguments)) => Task::Migrate {
+                theirs: arguments.get_one::<String>(CHECK).cloned().unwrap_or_default(),
+                ours: arguments.get_one::<String>(AGAINST).cloned(),
+            },
             _ if self.matches.get_flag(ONCE) => Task::Once,
             _ => Task::Serve,
         }
@@ -198,6 +205,18 @@ fn command() -> Command {
     let audit = Command::new(AUDIT).about(
         "Compare what is stored with what the state file says was counted, and count what is missing.",
     );
+    let migrate = Command::new(MIGRATE)
+        .about("Compare the values of another exporter of LibreChat with those of this one.")
+        .arg(
+            Arg::new(CHECK)
+                .long(CHECK)
+                .value_name("URL")
+                .required(true)
+                .help("The metrics of the other: http://host:port/metrics, a file, or - for stdin."),
+        )
+        .arg(Arg::new(AGAINST).long(AGAINST).value_name("URL").help(
+            "The metrics of this one, in the same way [default: the port METRICS_PORT of this host]",
+        ));
     Command::new("usage-exporter")
         .version(version)
         .about(ABOUT)
@@ -206,6 +225,7 @@ fn command() -> Command {
         .args(super::settings().map(argument))
         .args(super::settings().filter_map(file_argument))
         .subcommand(audit)
+        .subcommand(migrate)
         .disable_help_subcommand(true)
 }
 

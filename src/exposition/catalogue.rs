@@ -11,6 +11,8 @@ pub enum Kind {
     Counter,
     /// A value that goes up and down.
     Gauge,
+    /// How many values lie below each of several bounds.
+    Histogram,
 }
 
 impl Kind {
@@ -19,6 +21,7 @@ impl Kind {
         match self {
             Kind::Counter => "counter",
             Kind::Gauge => "gauge",
+            Kind::Histogram => "histogram",
         }
     }
 }
@@ -28,7 +31,7 @@ impl Kind {
 pub struct Description {
     /// The name, e.g. `librechat_messages_total`.
     pub name: &'static str,
-    /// Counter or gauge.
+    /// Counter, gauge or histogram.
     pub kind: Kind,
     /// The names of the labels, in the order in which samples give their values.
     pub labels: &'static [&'static str],

@@ -1,8 +1,60 @@
 //! Building the metric families of one refresh.
 
-use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
+use prometheus::proto::{
+    Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType,
+};
 
 use super::catalogue::{Description, Kind};
+
+/// The value of one series.
+pub trait Value {
+    /// Writes it into a sample of the kind of its family.
+    fn write(self, kind: Kind, metric: &mut Metric);
+}
+
+impl Value for f64 {
+    fn write(self, kind: Kind, metric: &mut Metric) {
+        match kind {
+            Kind::Counter => {
+                let mut counter = Counter::default();
+                counter.set_value(self);
+                metric.set_counter(counter);
+            }
+            Kind::Gauge | Kind::Histogram => {
+                let mut gauge = Gauge::default();
+                gauge.set_value(self);
+                metric.set_gauge(gauge);
+            }
+        }
+    }
+}
+
+/// How many values lie below bounds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Distribution {
+    /// The bounds in rising order, and how many values are not larger.
+    pub buckets: Vec<(f64, u64)>,
+    /// All values.
+    pub count: u64,
+    /// Their sum.
+    pub sum: f64,
+}
+
+impl Value for Distribution {
+    fn write(self, _: Kind, metric: &mut Metric) {
+        let buckets = self.buckets.into_iter().map(|(bound, count)| {
+            let mut bucket = Bucket::default();
+            bucket.set_upper_bound(bound);
+            bucket.set_cumulative_count(count);
+            bucket
+        });
+        let mut histogram = Histogram::default();
+        histogram.set_bucket(buckets.collect());
+        histogram.set_sample_count(self.count);
+        histogram.set_sample_sum(self.sum);
+        metric.set_histogram(histogram);
+    }
+}
 
 /// The metric families that one refresh of a collector answers with.
 ///
@@ -18,13 +70,14 @@ impl Families {
 
     /// Adds a family with one sample for each set of label values, given in the order of
     /// [`Description::labels`].
-    pub fn series<L, S>(
+    pub fn series<L, S, V>(
         &mut self,
         description: &Description,
-        samples: impl IntoIterator<Item = (L, f64)>,
+        samples: impl IntoIterator<Item = (L, V)>,
     ) where
         L: IntoIterator<Item = S>,
         S: Into<String>,
+        V: Value,
     {
         let metrics: Vec<Metric> =
             samples.into_iter().map(|(labels, value)| sample(description, labels, value)).collect();
@@ -37,6 +90,7 @@ impl Families {
         family.set_field_type(match description.kind {
             Kind::Counter => MetricType::COUNTER,
             Kind::Gauge => MetricType::GAUGE,
+            Kind::Histogram => MetricType::HISTOGRAM,
         });
         family.set_metric(metrics);
         self.0.push(family);
@@ -51,7 +105,7 @@ impl Families {
 fn sample<S: Into<String>>(
     description: &Description,
     labels: impl IntoIterator<Item = S>,
-    value: f64,
+    value: impl Value,
 ) -> Metric {
     let pairs = description
         .labels
@@ -65,17 +119,6 @@ fn sample<S: Into<String>>(
         })
         .collect();
     let mut metric = Metric::from_label(pairs);
-    match description.kind {
-        Kind::Counter => {
-            let mut counter = Counter::default();
-            counter.set_value(value);
-            metric.set_counter(counter);
-        }
-        Kind::Gauge => {
-            let mut gauge = Gauge::default();
-            gauge.set_value(value);
-            metric.set_gauge(gauge);
-        }
-    }
+    value.write(description.kind, &mut metric);
     metric
 }

@@ -14,6 +14,6 @@ pub mod snapshot;
 
 pub use catalogue::{Description, Kind};
 pub use exporter::ExporterMetrics;
-pub use families::Families;
+pub use families::{Distribution, Families};
 pub use series::Series;
 pub use snapshot::{Page, Snapshot};

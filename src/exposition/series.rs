@@ -7,7 +7,7 @@ use std::ops::AddAssign;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::catalogue::{Description, Kind};
-use super::families::Families;
+use super::families::{Distribution, Families};
 
 /// The label value under which the rarest label sets are folded together.
 pub const OTHER: &str = "other";
@@ -68,22 +68,56 @@ impl Series {
         samples: impl IntoIterator<Item = (Labels, f64)>,
     ) {
         match description.kind {
-            Kind::Gauge => families.series(description, samples),
+            Kind::Gauge | Kind::Histogram => families.series(description, samples),
             Kind::Counter => {
-                let highest = self.shown.highest.entry(description.name.to_owned()).or_default();
-                let changed = &mut self.changed;
-                let samples = samples.into_iter().map(|(labels, value)| {
-                    let shown = highest.entry(labels.clone()).or_insert_with(|| {
-                        *changed = true;
-                        value
-                    });
-                    *changed |= *shown < value;
-                    *shown = shown.max(value);
-                    (labels, *shown)
-                });
+                let samples: Vec<(Labels, f64)> = samples
+                    .into_iter()
+                    .map(|(labels, value)| {
+                        let highest = self.highest(description.name, labels.clone(), value);
+                        (labels, highest)
+                    })
+                    .collect();
                 families.series(description, samples);
             }
         }
+    }
+
+    /// Adds a histogram to `families`, each number with at least the value it has shown before.
+    pub fn add_distributions(
+        &mut self,
+        families: &mut Families,
+        description: &Description,
+        samples: Vec<(Labels, Distribution)>,
+    ) {
+        let mut shown = Vec::with_capacity(samples.len());
+        for (labels, mut distribution) in samples {
+            let mut highest = |part: String, value: f64| {
+                let part = labels.iter().cloned().chain([part]).collect();
+                self.highest(description.name, part, value)
+            };
+            for (bound, count) in &mut distribution.buckets {
+                *count = highest(bound.to_string(), *count as f64) as u64;
+            }
+            distribution.count = highest("count".to_owned(), distribution.count as f64) as u64;
+            distribution.sum = highest("sum".to_owned(), distribution.sum);
+            shown.push((labels, distribution));
+        }
+        families.series(description, shown);
+    }
+
+    /// The highest value that a series of a family has shown, which is at least `value` now.
+    fn highest(&mut self, family: &str, series: Labels, value: f64) -> f64 {
+        if !self.shown.highest.contains_key(family) {
+            self.shown.highest.insert(family.to_owned(), HashMap::new());
+        }
+        let Some(highest) = self.shown.highest.get_mut(family) else { return value };
+        let shown = highest.entry(series).or_insert_with(|| {
+            self.changed = true;
+            value
+        });
+        self.changed |= *shown < value;
+        *shown = shown.max(value);
+        *shown
     }
 
     /// Bounds the rows from which the families `shown_by` are made: past the maximum, the rows of

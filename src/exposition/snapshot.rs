@@ -1,5 +1,6 @@
 //! The families of all collectors as a scrape sees them.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -70,6 +71,18 @@ impl Page {
     }
 }
 
+/// One family of the samples that several collectors have of it.
+fn joined<'a>(parts: &[&'a MetricFamily]) -> Cow<'a, MetricFamily> {
+    let mut parts = parts.iter();
+    let mut family = parts
+        .next()
+        .map_or_else(|| Cow::Owned(MetricFamily::default()), |first| Cow::Borrowed(*first));
+    for part in parts {
+        family.to_mut().mut_metric().extend_from_slice(part.get_metric());
+    }
+    family
+}
+
 fn compressed(text: &[u8]) -> Bytes {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     // Writing to memory does not fail.
@@ -137,10 +150,11 @@ impl Snapshot {
             .collect();
         families.sort_by_key(|family| family.name());
         let mut text = String::new();
-        for family in families {
+        for parts in families.chunk_by(|one, other| one.name() == other.name()) {
+            let family = joined(parts);
             // The only errors are a family without a name or samples, and `Families` adds none.
             if let Err(error) =
-                TextEncoder::new().encode_utf8(std::slice::from_ref(family), &mut text)
+                TextEncoder::new().encode_utf8(std::slice::from_ref(&*family), &mut text)
             {
                 tracing::error!(family = family.name(), %error, "left out of the page");
             }

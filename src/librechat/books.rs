@@ -1,7 +1,7 @@
 //! What the collectors of LibreChat share: the ledger, the counts of other collections, and the state
 //! file in which both survive a restart.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,9 +11,11 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tracing::error;
 
+use super::counted_book::{CountedBook, CountedCollection};
 use super::ledger::book::Book;
-use super::ledger::counted::Counted;
-use super::ledger::days::Days;
+use super::ledger::days::{Days, Reach};
+use super::ledger::spending::Spending;
+use super::ledger::spending_of_users::SpendingOfUsers;
 use super::ledger::{Ledger, Limits};
 use super::settings::Settings;
 use crate::collector::{Failure, Reason};
@@ -22,22 +24,10 @@ use crate::exposition::Series;
 use crate::exposition::series::Shown;
 use crate::state::{Section, StateFile, Unusable, encode};
 
-/// The collections other than messages whose documents are counted.
-pub const COUNTED: [&str; 3] = ["conversations", "users", "files"];
-
 const DATA_SET: &str = "librechat.data_set";
 const MESSAGES: &str = "librechat.messages";
 const SHOWN: &str = "librechat.shown";
 const AUDIT: &str = "librechat.audit";
-
-/// The name of the section of a collection of [`COUNTED`].
-fn section_of(collection: &str) -> &'static str {
-    match collection {
-        "conversations" => "librechat.conversations",
-        "users" => "librechat.users",
-        _ => "librechat.files",
-    }
-}
 
 /// The books of one LibreChat.
 #[derive(Clone)]
@@ -46,7 +36,9 @@ pub struct Books(Arc<Shared>);
 struct Shared {
     blank: Blank,
     ledger: Mutex<Ledger>,
-    counted: BTreeMap<&'static str, Mutex<Counted>>,
+    counted: CountedBooks,
+    /// How people are named who are shown, by the ids of their accounts.
+    names: Mutex<Option<HashMap<String, String>>>,
     shown: Mutex<Shown>,
     state: StateFile,
     data_set: DataSet,
@@ -57,6 +49,49 @@ struct Shared {
     /// The server processes whose database was found to be the one of these books.
     verified: tokio::sync::Mutex<HashSet<Option<ObjectId>>>,
     wakes: Wakes,
+}
+
+/// What was counted of collections other than messages.
+#[derive(Clone)]
+pub struct CountedBooks {
+    /// Conversations ever stored.
+    pub conversations: Arc<CountedBook<u64>>,
+    /// Users ever stored.
+    pub users: Arc<CountedBook<u64>>,
+    /// Files ever stored.
+    pub files: Arc<CountedBook<u64>>,
+    /// Transactions.
+    pub transactions: Arc<CountedBook<Spending>>,
+    /// Transactions of single people.
+    pub transactions_of_users: Arc<CountedBook<SpendingOfUsers>>,
+}
+
+impl CountedBooks {
+    /// Books in which nothing was counted.
+    fn new() -> CountedBooks {
+        CountedBooks {
+            conversations: CountedBook::new("conversations", "librechat.conversations").into(),
+            users: CountedBook::new("users", "librechat.users").into(),
+            files: CountedBook::new("files", "librechat.files").into(),
+            transactions: CountedBook::new("transactions", "librechat.transactions").into(),
+            transactions_of_users: CountedBook::new(
+                "transactions",
+                "librechat.transactions_of_users",
+            )
+            .into(),
+        }
+    }
+
+    /// All of them. Of two about the same collection, the first is the one that an audit compares.
+    pub fn all(&self) -> [&dyn CountedCollection; 5] {
+        [
+            &*self.conversations,
+            &*self.users,
+            &*self.files,
+            &*self.transactions,
+            &*self.transactions_of_users,
+        ]
+    }
 }
 
 /// Ask collectors to refresh before their interval is over.
@@ -78,7 +113,7 @@ struct Blank {
     limits: Limits,
     history_needed: bool,
     timezone: Tz,
-    statistics_days: u16,
+    reach: Reach,
 }
 
 /// What the saved books are about.
@@ -103,7 +138,7 @@ pub struct AuditRecord {
 struct Saved {
     book: Option<Book>,
     shown: Option<Shown>,
-    counted: BTreeMap<&'static str, Option<Counted>>,
+    counted: CountedBooks,
 }
 
 impl Books {
@@ -121,24 +156,23 @@ impl Books {
         };
         let saved = read(&state, &data_set).unwrap_or_else(|unusable| {
             state.set_aside(&unusable.0);
-            Saved { book: None, shown: None, counted: BTreeMap::new() }
+            Saved { book: None, shown: None, counted: CountedBooks::new() }
         });
         let blank = Blank {
             limits: Limits { settling_time: settings.settling_time, tail: settings.tail_limit },
             history_needed,
             timezone: general.timezone,
-            statistics_days: settings.statistics_days,
+            reach: Reach {
+                statistics: settings.statistics_days,
+                people: settings.groups.days_of_people(),
+            },
         };
-        let mut counted = saved.counted;
-        let counted = COUNTED.map(|name| {
-            let saved = counted.remove(name).flatten();
-            (name, Mutex::new(saved.unwrap_or_default()))
-        });
         data_set.keep(&state);
         Books(Arc::new(Shared {
             ledger: Mutex::new(blank.ledger(saved.book)),
             blank,
-            counted: counted.into(),
+            counted: saved.counted,
+            names: Mutex::default(),
             shown: Mutex::new(saved.shown.unwrap_or_default()),
             state,
             data_set,
@@ -155,9 +189,15 @@ impl Books {
         lock(&self.0.ledger)
     }
 
-    /// The count of a collection of [`COUNTED`].
-    pub fn counted(&self, collection: &'static str) -> Option<MutexGuard<'_, Counted>> {
-        self.0.counted.get(collection).map(lock)
+    /// What was counted of other collections.
+    pub fn counted(&self) -> &CountedBooks {
+        &self.0.counted
+    }
+
+    /// How people are named who are shown, by the ids of their accounts; `None`
+    /// until that was asked. Never saved.
+    pub fn names(&self) -> MutexGuard<'_, Option<HashMap<String, String>>> {
+        lock(&self.0.names)
     }
 
     /// What the counters had shown when the books were opened.
@@ -207,8 +247,8 @@ impl Books {
         }
         let mut ledger = self.ledger();
         *ledger = self.0.blank.ledger(None);
-        for counted in self.0.counted.values() {
-            *lock(counted) = Counted::default();
+        for counted in self.0.counted.all() {
+            counted.reset();
         }
         *lock(&self.0.shown) = Shown::default();
         self.0.edition.fetch_add(1, Ordering::Release);
@@ -266,15 +306,13 @@ impl Books {
         saved
     }
 
-    /// Saves the count of a collection, where it has changed.
-    pub async fn save_counted(&self, collection: &'static str) {
-        let section = self.counted(collection).and_then(|mut counted| {
-            let wanted = self.0.state.is_on() && counted.take_changed();
-            wanted.then(|| encoded(section_of(collection), &*counted)).flatten()
-        });
-        if let Some(section) = section
+    /// Saves what was counted of a collection, where it has changed.
+    pub async fn save_counted(&self, counted: &dyn CountedCollection) {
+        if !self.0.state.is_on() {
+            return;
+        }
+        if let Some(section) = counted.changed_section()
             && !self.0.state.save(vec![section]).await
-            && let Some(mut counted) = self.counted(collection)
         {
             counted.not_saved();
         }
@@ -295,7 +333,7 @@ impl Books {
 
 impl Blank {
     fn ledger(&self, book: Option<Book>) -> Ledger {
-        let days = Days::new(self.timezone, self.statistics_days);
+        let days = Days::new(self.timezone, self.reach);
         let book = book.unwrap_or_else(|| Book::new(self.history_needed));
         Ledger::new(self.limits, book, days)
     }
@@ -305,9 +343,9 @@ fn read(state: &StateFile, data_set: &DataSet) -> Result<Saved, Unusable> {
     if let Some(saved) = state.section::<DataSet>(DATA_SET)? {
         saved.must_cover(data_set)?;
     }
-    let mut counted = BTreeMap::new();
-    for collection in COUNTED {
-        counted.insert(collection, state.section(section_of(collection))?);
+    let counted = CountedBooks::new();
+    for book in counted.all() {
+        book.load(state)?;
     }
     Ok(Saved { book: state.section(MESSAGES)?, shown: state.section(SHOWN)?, counted })
 }

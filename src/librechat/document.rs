@@ -9,7 +9,9 @@ use mongodb::bson::{Document, RawArray, RawBsonRef, RawDocument};
 use serde::{Deserialize, Serialize};
 
 use super::field::{Field, Malformed};
-use super::groups::{BASIC, Groups, MODEL, RATING, TIME_WINDOW, TOKEN, TOOL, USER};
+use super::groups::{
+    ACCOUNT, AGENT, BASIC, Groups, MODEL, RATING, RESPONSE, TIME_WINDOW, TOKEN, TOOL, USER,
+};
 use super::ledger::tally::Tokens;
 use super::tool_call;
 use super::value::{boolean, text, text_in, time, value_in};
@@ -84,22 +86,22 @@ pub struct ToolCall<'a> {
 /// The fields that MongoDB sends, for the groups that are on. `_id` always comes along.
 pub fn projection(groups: &Groups) -> Document {
     let wanted: [(&str, &[&str]); 17] = [
-        ("unfinished", &[BASIC, TOKEN, MODEL, TOOL]),
-        ("messageId", &[TOKEN, MODEL]),
-        ("parentMessageId", &[TOKEN, MODEL]),
-        ("sender", &[TOKEN, MODEL]),
-        ("isCreatedByUser", &[TOKEN, MODEL]),
+        ("unfinished", &[BASIC, TOKEN, MODEL, TOOL, RESPONSE, AGENT]),
+        ("messageId", &[TOKEN, MODEL, RESPONSE]),
+        ("parentMessageId", &[TOKEN, MODEL, RESPONSE]),
+        ("sender", &[TOKEN, MODEL, RESPONSE, AGENT]),
+        ("isCreatedByUser", &[TOKEN, MODEL, RESPONSE, AGENT]),
         ("tokenCount", &[TOKEN]),
-        ("model", &[MODEL, RATING, TOOL]),
+        ("model", &[MODEL, RATING, TOOL, RESPONSE, AGENT]),
         ("endpoint", &[TOOL]),
-        ("error", &[BASIC, MODEL]),
-        ("createdAt", &[USER, MODEL, TIME_WINDOW]),
-        ("updatedAt", &[RATING, TOOL]),
-        ("user", &[USER]),
+        ("error", &[BASIC, MODEL, RESPONSE]),
+        ("createdAt", &[USER, MODEL, TIME_WINDOW, RESPONSE, AGENT, ACCOUNT]),
+        ("updatedAt", &[RATING, TOOL, RESPONSE]),
+        ("user", &[USER, AGENT, ACCOUNT]),
         ("conversationId", &[USER]),
         ("feedback", &[RATING]),
-        ("content.type", &[BASIC, MODEL, TOOL]),
-        ("content.tool_call.name", &[TOOL]),
+        ("content.type", &[BASIC, MODEL, TOOL, RESPONSE, AGENT]),
+        ("content.tool_call.name", &[TOOL, AGENT]),
         ("content.tool_call.output", &[TOOL]),
     ];
     let fields = wanted.into_iter().filter(|(_, groups_of)| groups.has_any(groups_of));
@@ -123,7 +125,7 @@ impl<'a> Message<'a> {
             let value = match element.value() {
                 Ok(value) => value,
                 Err(_) => {
-                    Field::ALL
+                    Field::MESSAGES
                         .into_iter()
                         .filter(|field| field.name() == key)
                         .for_each(|field| malformed.note(field));
@@ -255,10 +257,6 @@ impl<'a> ToolCall<'a> {
     }
 }
 
-/// The most tokens a message can have: the largest number to which LibreChat can count one by one. A
-/// larger one is no count, and would drown every other in a sum.
-const MAX_TOKENS: u64 = (1 << 53) - 1;
-
 fn tokens(value: RawBsonRef<'_>, malformed: &mut Malformed) -> Tokens {
     let tokens = match value {
         RawBsonRef::Null | RawBsonRef::Undefined => return Tokens::default(),
@@ -267,7 +265,7 @@ fn tokens(value: RawBsonRef<'_>, malformed: &mut Malformed) -> Tokens {
         RawBsonRef::Double(count) => Tokens::from_f64(count),
         _ => None,
     };
-    tokens.filter(|tokens| *tokens <= Tokens::from(MAX_TOKENS)).unwrap_or_else(|| {
+    tokens.filter(|tokens| *tokens <= Tokens::MAX).unwrap_or_else(|| {
         malformed.note(Field::TokenCount);
         Tokens::default()
     })

@@ -1,8 +1,8 @@
-//! The fields of a message that are read, and which of them could not be used.
+//! The fields of documents that are read, and which of them could not be used.
 
 use serde::{Deserialize, Serialize};
 
-/// The fields of a message that can be malformed.
+/// The fields that can be malformed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "named after the fields, see `Field::name`")]
 pub enum Field {
@@ -27,11 +27,36 @@ pub enum Field {
     ToolCallName,
     ToolCall,
     ToolCallOutput,
+    TransactionUser,
+    TransactionModel,
+    TransactionTokenType,
+    TransactionContext,
+    TransactionRawAmount,
+    TransactionTokenValue,
+    TransactionInputTokens,
+    TransactionWriteTokens,
+    TransactionReadTokens,
+    UserProvider,
+    UserRole,
+    UserCreatedAt,
+    UserEmail,
+    BalanceTokenCredits,
+    SessionExpiration,
+    FileSource,
+    FileBytes,
+    AgentId,
+    AgentName,
+    AgentProvider,
+    AgentModel,
+    SharedLinkExpiredAt,
+    SharedLinkIsPublic,
+    BannerDisplayFrom,
+    BannerDisplayTo,
 }
 
 impl Field {
-    /// Every field, in the order of its number.
-    pub const ALL: [Field; 21] = [
+    /// The fields of messages.
+    pub const MESSAGES: [Field; 21] = [
         Field::MessageId,
         Field::ConversationId,
         Field::ParentMessageId,
@@ -54,6 +79,45 @@ impl Field {
         Field::ToolCall,
         Field::ToolCallOutput,
     ];
+
+    /// The fields of transactions.
+    pub const TRANSACTIONS: [Field; 9] = [
+        Field::TransactionUser,
+        Field::TransactionModel,
+        Field::TransactionTokenType,
+        Field::TransactionContext,
+        Field::TransactionRawAmount,
+        Field::TransactionTokenValue,
+        Field::TransactionInputTokens,
+        Field::TransactionWriteTokens,
+        Field::TransactionReadTokens,
+    ];
+
+    /// The fields of the collections that are looked through now and then.
+    pub const SURVEYED: [Field; 16] = [
+        Field::UserProvider,
+        Field::UserRole,
+        Field::UserCreatedAt,
+        Field::UserEmail,
+        Field::BalanceTokenCredits,
+        Field::SessionExpiration,
+        Field::FileSource,
+        Field::FileBytes,
+        Field::AgentId,
+        Field::AgentName,
+        Field::AgentProvider,
+        Field::AgentModel,
+        Field::SharedLinkExpiredAt,
+        Field::SharedLinkIsPublic,
+        Field::BannerDisplayFrom,
+        Field::BannerDisplayTo,
+    ];
+
+    /// Every field.
+    pub fn all() -> impl Iterator<Item = Field> {
+        let [messages, transactions] = [&Self::MESSAGES[..], &Self::TRANSACTIONS[..]];
+        messages.iter().chain(transactions).chain(&Self::SURVEYED).copied()
+    }
 
     /// The path of the field in the document.
     pub fn name(self) -> &'static str {
@@ -79,6 +143,29 @@ impl Field {
             Field::ToolCallName => "content.tool_call.name",
             Field::ToolCall => "content.tool_call",
             Field::ToolCallOutput => "content.tool_call.output",
+            Field::TransactionUser => "user",
+            Field::TransactionModel | Field::AgentModel => "model",
+            Field::TransactionTokenType => "tokenType",
+            Field::TransactionContext => "context",
+            Field::TransactionRawAmount => "rawAmount",
+            Field::TransactionTokenValue => "tokenValue",
+            Field::TransactionInputTokens => "inputTokens",
+            Field::TransactionWriteTokens => "writeTokens",
+            Field::TransactionReadTokens => "readTokens",
+            Field::UserProvider | Field::AgentProvider => "provider",
+            Field::UserRole => "role",
+            Field::UserCreatedAt => "createdAt",
+            Field::UserEmail => "email",
+            Field::BalanceTokenCredits => "tokenCredits",
+            Field::SessionExpiration => "expiration",
+            Field::FileSource => "source",
+            Field::FileBytes => "bytes",
+            Field::AgentId => "id",
+            Field::AgentName => "name",
+            Field::SharedLinkExpiredAt => "expiredAt",
+            Field::SharedLinkIsPublic => "isPublic",
+            Field::BannerDisplayFrom => "displayFrom",
+            Field::BannerDisplayTo => "displayTo",
         }
     }
 }
@@ -86,7 +173,7 @@ impl Field {
 /// A set of fields that could not be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(from = "Vec<Field>", into = "Vec<Field>")]
-pub struct Malformed(u32);
+pub struct Malformed(u64);
 
 impl Malformed {
     /// Notes that a field could not be used.
@@ -106,7 +193,7 @@ impl Malformed {
 
     /// The fields noted.
     pub fn fields(self) -> impl Iterator<Item = Field> {
-        Field::ALL.into_iter().filter(move |field| self.contains(*field))
+        Field::all().filter(move |field| self.contains(*field))
     }
 }
 

@@ -21,8 +21,51 @@ pub const RATING: &str = "rating";
 pub const TOOL: &str = "tool";
 /// Files.
 pub const FILE: &str = "file";
+/// Transactions and balances.
+pub const COST: &str = "cost";
+/// How long people wait.
+pub const RESPONSE: &str = "response";
+/// Agents and MCP servers.
+pub const AGENT: &str = "agent";
+/// Accounts, and the people who come back.
+pub const ACCOUNT: &str = "account";
+/// Mail domains; off unless asked for.
+pub const EMAIL_DOMAIN: &str = "email_domain";
+/// Single people; off unless asked for.
+pub const PER_USER: &str = "per_user";
 
-const ALL: [&str; 8] = [BASIC, TOKEN, USER, MODEL, TIME_WINDOW, RATING, TOOL, FILE];
+/// The groups and their switches. [`PER_USER`] is no switch: its setting tells how people are named.
+const SWITCHES: [(&str, Setting); 13] = [
+    (
+        BASIC,
+        on("ENABLE_BASIC_METRICS", "Export the numbers of messages, errors and conversations."),
+    ),
+    (TOKEN, on("ENABLE_TOKEN_METRICS", "Export tokens; by model only with the models too.")),
+    (USER, on("ENABLE_USER_METRICS", "Export registered, active and unique users.")),
+    (MODEL, on("ENABLE_MODEL_METRICS", "Export messages, errors and tokens by model.")),
+    (
+        TIME_WINDOW,
+        on("ENABLE_TIME_WINDOW_METRICS", "Export the last five minutes of each other group."),
+    ),
+    (RATING, on("ENABLE_RATING_METRICS", "Export thumbs up and down, by model and tag.")),
+    (TOOL, on("ENABLE_TOOL_METRICS", "Export tool calls.")),
+    (FILE, on("ENABLE_FILE_METRICS", "Export uploaded files.")),
+    (COST, on("ENABLE_COST_METRICS", "Export transactions, what they cost, and balances.")),
+    (RESPONSE, on("ENABLE_RESPONSE_METRICS", "Export how long people wait for a reply.")),
+    (AGENT, on("ENABLE_AGENT_METRICS", "Export agents, MCP servers and who uses them.")),
+    (
+        ACCOUNT,
+        on("ENABLE_ACCOUNT_METRICS", "Export accounts, and how many people come back and when."),
+    ),
+    (
+        EMAIL_DOMAIN,
+        Setting::new(
+            "EMAIL_DOMAIN_METRICS",
+            "false",
+            "Export users by the domain of their e-mail address.",
+        ),
+    ),
+];
 
 /// The groups that are on. What only a group needs that is off is not asked of MongoDB.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,20 +73,19 @@ pub struct Groups(BTreeSet<&'static str>);
 
 impl Groups {
     /// A switch for each group.
-    pub const SETTINGS: [Setting; 8] = [
-        switch("ENABLE_BASIC_METRICS", "Export the numbers of messages, errors and conversations."),
-        switch("ENABLE_TOKEN_METRICS", "Export tokens; by model only with the models too."),
-        switch("ENABLE_USER_METRICS", "Export registered, active and unique users."),
-        switch("ENABLE_MODEL_METRICS", "Export messages, errors and tokens by model."),
-        switch("ENABLE_TIME_WINDOW_METRICS", "Export the last five minutes of each other group."),
-        switch("ENABLE_RATING_METRICS", "Export thumbs up and down, by model and tag."),
-        switch("ENABLE_TOOL_METRICS", "Export tool calls."),
-        switch("ENABLE_FILE_METRICS", "Export uploaded files."),
-    ];
+    pub const SETTINGS: [Setting; SWITCHES.len()] = {
+        let mut settings = [SWITCHES[0].1; SWITCHES.len()];
+        let mut place = 1;
+        while place < SWITCHES.len() {
+            settings[place] = SWITCHES[place].1;
+            place += 1;
+        }
+        settings
+    };
 
     /// All groups.
     pub fn all() -> Groups {
-        Groups(ALL.into())
+        Groups(SWITCHES.iter().map(|(group, _)| *group).chain([PER_USER]).collect())
     }
 
     /// Only these groups.
@@ -51,21 +93,38 @@ impl Groups {
         Groups(groups.iter().copied().collect())
     }
 
-    /// The groups that are on; `None` if a setting is wrong.
-    pub fn read(reader: &mut Reader) -> Option<Groups> {
-        let switches = Self::SETTINGS.map(|setting| reader.switch(&setting));
+    /// The groups that are on; `None` if a setting is wrong. `per_user` tells whether single people are
+    /// shown.
+    pub fn read(reader: &mut Reader, per_user: bool) -> Option<Groups> {
+        let switches = SWITCHES.map(|(group, setting)| (group, reader.switch(&setting)));
         let mut groups = BTreeSet::new();
-        for (group, on) in ALL.into_iter().zip(switches) {
+        for (group, on) in switches {
             if on? {
                 groups.insert(group);
             }
         }
+        if per_user {
+            groups.insert(PER_USER);
+        }
         Some(Groups(groups))
     }
 
-    /// The groups that are on and for which messages are read.
+    /// The groups that are on and whose sums over messages the state file keeps.
     pub fn of_messages(&self) -> impl Iterator<Item = &'static str> {
-        self.0.iter().copied().filter(|group| *group != FILE)
+        let elsewhere = [FILE, COST, ACCOUNT, EMAIL_DOMAIN, PER_USER];
+        self.0.iter().copied().filter(move |group| !elsewhere.contains(group))
+    }
+
+    /// Over how many days before today it must be known who was active.
+    pub fn days_of_people(&self) -> u16 {
+        if self.has(ACCOUNT) {
+            // Twice 30 times 24 hours, which reach a day further where the clocks went forward.
+            61
+        } else if self.has(AGENT) {
+            30
+        } else {
+            0
+        }
     }
 
     /// Whether a group is on.
@@ -84,6 +143,6 @@ impl Groups {
     }
 }
 
-const fn switch(variable: &'static str, help: &'static str) -> Setting {
+const fn on(variable: &'static str, help: &'static str) -> Setting {
     Setting::new(variable, "true", help)
 }

@@ -2,54 +2,88 @@
 //!
 //! * [`settings`] and [`groups`]: what is read, and which metrics are wanted;
 //! * [`catalogue`]: every family;
-//! * [`document`], [`value`], [`field`] and [`tool_call`]: reading one message;
-//! * [`ledger`]: every message entered once, and what messages add up to; [`page`]: the families of it;
-//! * [`books`]: what the collectors share and the state file keeps, and [`data_set`]: whether the
-//!   database is still the one that it is about;
+//! * [`document`] and [`transaction`], with [`value`], [`field`], [`tool_call`] and [`mcp`]: reading one
+//!   message or transaction; [`surveys`]: reading all documents of other collections;
+//! * [`ledger`]: every document entered once, and what documents add up to;
+//! * [`page`] and [`spending_page`]: the families of it, written on a [`sheet`];
+//! * [`books`]: what the collectors share and the state file keeps, with a [`counted_book`] for each
+//!   collection, and [`data_set`]: whether the database is still the one that it is about;
+//! * [`migration`]: what other exporters of LibreChat say, compared;
 //! * [`collectors`]: the questions asked;
 //! * [`store`] and [`object_id`]: asking MongoDB for documents by their place in insertion order.
 
 pub mod books;
 pub mod catalogue;
 pub mod collectors;
+pub mod counted_book;
 pub mod data_set;
 pub mod document;
 pub mod field;
 pub mod groups;
 pub mod ledger;
+pub mod mcp;
+pub mod migration;
 pub mod object_id;
 pub mod page;
 pub mod settings;
+pub mod sheet;
+pub mod spending_page;
 pub mod store;
+pub mod surveys;
 pub mod tool_call;
+pub mod transaction;
 pub mod value;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus::IntCounter;
+use tracing::info;
 
 pub use settings::Settings;
 pub use store::Clock;
 
 use crate::collector::{Collector, Failure, Refresh};
 use crate::config::General;
+use crate::exposition::series::Shown;
 use crate::mongo::Mongo;
 use crate::state::StateFile;
-use books::Books;
+use books::{Books, CountedBooks};
 use catalogue::{CONVERSATIONS, REGISTERED_USERS, UPLOADED_FILES};
 use collectors::audit::{Audit, Late};
 use collectors::baseline::Baseline;
 use collectors::day_reader::DayReader;
 use collectors::feedback::Feedback;
-use collectors::growth::Growth;
+use collectors::growth::{FamiliesOf, Growth};
 use collectors::inventory::Inventory;
 use collectors::messages::Messages;
-use groups::{BASIC, FILE, MODEL, RATING, TIME_WINDOW, TOKEN, TOOL, USER};
+use collectors::survey::Surveyor;
+use counted_book::{CountedBook, CountedCollection};
+use groups::{
+    ACCOUNT, AGENT, BASIC, COST, EMAIL_DOMAIN, FILE, MODEL, RATING, RESPONSE, TIME_WINDOW, TOKEN,
+    TOOL, USER,
+};
+use ledger::counted::Sums;
+use ledger::spending::Spending;
+use ledger::spending_of_users::SpendingOfUsers;
+use settings::NamedBy;
+use sheet::Sheet;
 use store::Store;
+use surveys::Survey;
+use surveys::agents::Agents;
+use surveys::balances::Balances;
+use surveys::banners::Banners;
+use surveys::files::Files;
+use surveys::sessions::Sessions;
+use surveys::shared_links::SharedLinks;
+use surveys::users::Users;
 
 /// How long an audit by hand may take.
 const AUDIT_DEADLINE: Duration = Duration::from_secs(60 * 60);
+
+/// The groups that need the messages stored before the first start.
+const NEED_HISTORY: [&str; 8] = [BASIC, TOKEN, USER, MODEL, TOOL, RESPONSE, AGENT, ACCOUNT];
 
 /// One LibreChat.
 pub struct Source {
@@ -69,7 +103,7 @@ impl Source {
             settings.database.clone(),
             settings.read_preference.clone(),
         );
-        let history_needed = settings.groups.has_any(&[BASIC, TOKEN, USER, MODEL, TOOL]);
+        let history_needed = settings.groups.has_any(&NEED_HISTORY);
         Source {
             store: Store::new(Arc::new(mongo), settings.tenant.clone(), clock),
             books: Books::open(state, settings, general, history_needed),
@@ -91,8 +125,8 @@ impl Source {
             let baseline = Baseline::new(store.clone(), books.clone(), groups, rate);
             collectors.push(Box::new(baseline));
         }
-        if groups.has_any(&[USER, MODEL]) {
-            collectors.push(Box::new(DayReader::new(store.clone(), books.clone())));
+        if groups.has_any(&[USER, MODEL, AGENT, ACCOUNT]) {
+            collectors.push(Box::new(DayReader::new(store.clone(), books.clone(), groups)));
         }
         if groups.has(RATING) {
             let every = settings.feedback_interval;
@@ -104,7 +138,8 @@ impl Source {
             let messages = Messages::new(store, books, groups, interval, general.max_series);
             collectors.push(Box::new(messages));
         }
-        if self.history_needed || groups.has(FILE) {
+        collectors.extend(self.surveys());
+        if self.history_needed || groups.has_any(&[FILE, COST]) {
             collectors.push(Box::new(self.auditor()));
         }
         collectors
@@ -125,18 +160,87 @@ impl Source {
 
     fn growth(&self) -> Vec<Box<dyn Collector>> {
         let mut collectors: Vec<Box<dyn Collector>> = Vec::new();
-        for (group, collection, family) in [
-            (BASIC, "conversations", &CONVERSATIONS),
-            (USER, "users", &REGISTERED_USERS),
-            (FILE, "files", &UPLOADED_FILES),
+        let CountedBooks { conversations, users, files, transactions, transactions_of_users } =
+            self.books.counted();
+        for (group, book, family) in [
+            (BASIC, conversations, &CONVERSATIONS),
+            (USER, users, &REGISTERED_USERS),
+            (FILE, files, &UPLOADED_FILES),
         ] {
             if self.settings.groups.has(group) {
-                let (store, books) = (self.store.clone(), self.books.clone());
-                let (settings, interval) = (&self.settings, self.general.interval);
-                let growth = Growth::new(store, books, collection, family, settings, interval);
-                collectors.push(Box::new(growth));
+                let count: FamiliesOf<u64> =
+                    Box::new(|counted, sheet| sheet.value(family, counted.total() as f64));
+                collectors.push(self.growth_of(book.collection(), book, count));
             }
         }
+        if self.settings.groups.has(COST) {
+            let families: FamiliesOf<Spending> = Box::new(spending_page::spending);
+            collectors.push(self.growth_of("transactions", transactions, families));
+        }
+        if let Some(named_by) = self.settings.per_user {
+            let by = named_by.as_str();
+            info!(by, "tokens and cost of single people are exported: PER_USER_METRICS is on");
+            let books = self.books.clone();
+            let families: FamiliesOf<SpendingOfUsers> = Box::new(move |counted, sheet| {
+                let ids = HashMap::new();
+                let names = books.names();
+                match (named_by, names.as_ref()) {
+                    (NamedBy::Id, _) => spending_page::spending_of_users(counted, &ids, sheet),
+                    (NamedBy::Email, Some(names)) => {
+                        spending_page::spending_of_users(counted, names, sheet);
+                    }
+                    (NamedBy::Email, None) => {}
+                }
+            });
+            let name = "transactions_of_users";
+            collectors.push(self.growth_of(name, transactions_of_users, families));
+        }
         collectors
+    }
+
+    fn growth_of<S: Sums>(
+        &self,
+        name: &'static str,
+        book: &Arc<CountedBook<S>>,
+        families: FamiliesOf<S>,
+    ) -> Box<dyn Collector> {
+        let limits = collectors::growth::Limits {
+            interval: self.general.interval,
+            settling_time: self.settings.settling_time,
+            tail: self.settings.tail_limit,
+        };
+        let (groups, max_series) = (self.settings.groups.clone(), self.general.max_series);
+        let sheet = move |shown| Sheet::new(groups.clone(), max_series, shown);
+        let (store, books, book) = (self.store.clone(), self.books.clone(), Arc::clone(book));
+        Box::new(Growth::new(name, store, books, book, limits, families, sheet))
+    }
+
+    fn surveys(&self) -> Vec<Box<dyn Collector>> {
+        let Source { settings, general, store, books, .. } = self;
+        let groups = &settings.groups;
+        let mut surveys: Vec<Box<dyn Survey>> = Vec::new();
+        if groups.has_any(&[ACCOUNT, EMAIL_DOMAIN]) || settings.per_user == Some(NamedBy::Email) {
+            surveys.push(Box::new(Users::new(books.clone(), groups, settings.per_user)));
+        }
+        if groups.has(COST) {
+            surveys.push(Box::<Balances>::default());
+        }
+        if groups.has(ACCOUNT) {
+            surveys.push(Box::<Sessions>::default());
+            surveys.push(Box::<SharedLinks>::default());
+            surveys.push(Box::<Banners>::default());
+        }
+        if groups.has(FILE) {
+            surveys.push(Box::<Files>::default());
+        }
+        if groups.has(AGENT) {
+            surveys.push(Box::<Agents>::default());
+        }
+        let collectors = surveys.into_iter().map(|survey| -> Box<dyn Collector> {
+            let sheet = Sheet::new(groups.clone(), general.max_series, Shown::default());
+            let interval = settings.account_interval;
+            Box::new(Surveyor::new(store.clone(), interval, survey, sheet))
+        });
+        collectors.collect()
     }
 }

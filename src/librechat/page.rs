@@ -1,42 +1,41 @@
 //! The families that are made of the ledger.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
-use tracing::debug;
+use rustc_hash::FxHashMap;
 
 use super::catalogue as family;
 use super::collectors::messages::Messages;
-use super::field::{Field, Malformed};
 use super::groups::Groups;
 use super::ledger::Ledger;
-use super::ledger::labels::Label;
+use super::ledger::durations::Durations;
+use super::ledger::labels::{Label, UNKNOWN};
 use super::ledger::ratings::{RatingTally, Thumbs};
+use super::ledger::returning::TIERS;
 use super::ledger::statistics::{Daily, Spread, Statistics};
 use super::ledger::tally::{ModelTally, Tally, ToolTally};
 use super::ledger::windows::Windows;
-use crate::exposition::exporter::{MALFORMED_FIELDS, SERIES_DROPPED};
+use super::mcp;
+use super::sheet::{Column, Sheet, some};
 use crate::exposition::series::{Labels, Shown};
 use crate::exposition::{Description, Families, Series};
 
 /// Makes families of what the ledger knows, and remembers what they have shown.
 pub struct Page {
-    groups: Groups,
-    series: Series,
-    families: Families,
-    /// The malformed fields that the log has named.
-    told: Malformed,
+    sheet: Sheet,
 }
 
 impl Page {
     /// The families of `groups`, each with at most `max_series` label sets, of which this was `shown`
     /// before.
     pub fn new(groups: Groups, max_series: usize, shown: Shown) -> Page {
-        let series = Series::new(max_series, shown);
-        Page { groups, series, families: Families::default(), told: Malformed::default() }
+        Page { sheet: Sheet::new(groups, max_series, shown) }
     }
 
     /// What the families have shown.
     pub fn shown(&mut self) -> &mut Series {
-        &mut self.series
+        self.sheet.shown()
     }
 
     /// All families that can be told now. Sums over the history are left out until it has been read.
@@ -58,15 +57,11 @@ impl Page {
             ];
             self.models(ledger, &total, by_model);
             self.tools(ledger, &total);
+            self.responses(ledger, &total);
             self.days(ledger, now);
+            self.people(ledger, now);
         }
-        let dropped: Vec<(Labels, f64)> = self
-            .series
-            .dropped()
-            .map(|(family, count)| (vec![family.to_owned()], count as f64))
-            .collect();
-        self.families.series(&SERIES_DROPPED, dropped);
-        std::mem::take(&mut self.families)
+        self.sheet.finish()
     }
 
     /// What is told of local days, as far as they are known.
@@ -78,13 +73,13 @@ impl Page {
         ];
         for (family, people) in families.into_iter().zip(ledger.unique_users(now)) {
             if let Some(people) = people {
-                self.value(family, people as f64);
+                self.sheet.value(family, people as f64);
             }
         }
         if let Some(replies) = ledger.replies_today(now) {
             let today: [Column<u64>; 1] =
                 [(&family::MESSAGES_PER_MODEL_TODAY, |replies| some(*replies))];
-            self.table(&today, named(ledger, &replies), |replies| *replies);
+            self.sheet.table(&today, named(ledger, &replies), |replies| *replies);
         }
         if let Some(statistics) = ledger.statistics(now) {
             self.statistics(ledger, &statistics);
@@ -102,39 +97,68 @@ impl Page {
             (&family::MESSAGES_PER_MODEL_PER_DAY_MEAN, |daily| Some(daily.spread().mean)),
             (&family::MESSAGES_PER_MODEL_PER_DAY_DEVIATION, |daily| Some(daily.spread().deviation)),
         ];
-        self.table(&per_model, named(ledger, &statistics.replies), Daily::sum);
+        self.sheet.table(&per_model, named(ledger, &statistics.replies), Daily::sum);
+        let hours = (0..).zip(statistics.hours);
+        let hours =
+            hours.map(|(hour, count): (u32, u64)| (vec![format!("{hour:02}")], count as f64));
+        self.sheet.series(&family::MESSAGES_BY_HOUR, hours.collect());
+        let weekdays = WEEKDAYS.into_iter().zip(statistics.weekdays);
+        let weekdays = weekdays.map(|(day, count)| (vec![day.to_owned()], count as f64));
+        self.sheet.series(&family::MESSAGES_BY_WEEKDAY, weekdays.collect());
+    }
+
+    /// Who comes back, how much people do, and who uses agents and MCP servers.
+    fn people(&mut self, ledger: &mut Ledger, now: DateTime<Utc>) {
+        let mut active = Vec::new();
+        let mut returning = Vec::new();
+        for days in [1, 7, 30] {
+            let window = || vec![format!("{days}d")];
+            let (people, returned) = ledger.comers(now, days);
+            active.extend(people.map(|people| (window(), people as f64)));
+            returning.extend(returned.filter(|_| days > 1).map(|people| (window(), people as f64)));
+        }
+        self.sheet.series(&family::ACTIVE_USERS_ROLLING, active);
+        self.sheet.series(&family::RETURNING_USERS, returning);
+        if let Some(people) = ledger.power_users(now) {
+            let tiers = TIERS.iter().zip(people);
+            let samples =
+                tiers.map(|((tier, _), people)| (vec![(*tier).to_owned()], people as f64));
+            self.sheet.series(&family::POWER_USERS, samples.collect());
+        }
+        if let Some((agents, servers)) = ledger.people_of(now) {
+            for (family, people) in [(&family::AGENT_USERS, agents), (&family::MCP_USERS, servers)]
+            {
+                let counts: FxHashMap<Label, u64> =
+                    people.into_iter().map(|(label, people)| (label, people.len())).collect();
+                let column: [Column<u64>; 1] = [(family, |people| some(*people))];
+                self.sheet.table(&column, named(ledger, &counts), |people| *people);
+            }
+        }
+    }
+
+    /// How long people waited for replies, and which never ended.
+    fn responses(&mut self, ledger: &Ledger, total: &Tally) {
+        self.sheet.histogram(
+            &family::RESPONSE_DURATION,
+            named(ledger, &total.durations),
+            Durations::count,
+            Durations::distribution,
+        );
+        let unfinished: [Column<u64>; 1] = [(&family::UNFINISHED_MESSAGES, |count| some(*count))];
+        self.sheet.table(&unfinished, named(ledger, &total.unfinished), |count| *count);
     }
 
     fn spread(&mut self, [mean, deviation]: [&Description; 2], spread: Spread) {
-        self.value(mean, spread.mean);
-        self.value(deviation, spread.deviation);
+        self.sheet.value(mean, spread.mean);
+        self.sheet.value(deviation, spread.deviation);
     }
 
     fn totals(&mut self, total: &Tally) {
-        self.value(&family::MESSAGES, total.messages as f64);
-        self.value(&family::ERROR_MESSAGES, total.errors as f64);
-        self.value(&family::INPUT_TOKENS, total.input_tokens.as_f64());
-        self.value(&family::OUTPUT_TOKENS, total.output_tokens.as_f64());
-        self.malformed(total);
-    }
-
-    /// The malformed fields. The log names each once, and never a value, which may be of a person.
-    fn malformed(&mut self, total: &Tally) {
-        let collection = Messages::COLLECTION;
-        let mut samples = Vec::new();
-        for field in Field::ALL {
-            let count = total.malformed.get(&field).copied().unwrap_or_default();
-            if count == 0 {
-                continue;
-            }
-            samples.push((vec![collection.to_owned(), field.name().to_owned()], count as f64));
-            if !self.told.contains(field) {
-                self.told.note(field);
-                let field = field.name();
-                debug!(collection, field, "values of an unexpected type or range are skipped");
-            }
-        }
-        self.series(&MALFORMED_FIELDS, samples);
+        self.sheet.value(&family::MESSAGES, total.messages as f64);
+        self.sheet.value(&family::ERROR_MESSAGES, total.errors as f64);
+        self.sheet.value(&family::INPUT_TOKENS, total.input_tokens.as_f64());
+        self.sheet.value(&family::OUTPUT_TOKENS, total.output_tokens.as_f64());
+        self.sheet.malformed(Messages::COLLECTION, &total.malformed);
     }
 
     /// The families of messages, errors, input tokens and output tokens by model.
@@ -147,17 +171,17 @@ impl Page {
             (output_tokens, |m| (m.replies > 0).then(|| m.output_tokens.as_f64())),
         ];
         let rows = named(ledger, &tally.models);
-        self.table(&columns, rows, |model| model.replies + model.errors + model.questions);
+        self.sheet.table(&columns, rows, |model| model.replies + model.errors + model.questions);
     }
 
     fn windows(&mut self, ledger: &Ledger, windows: &Windows) {
         let created = &windows.created;
-        self.value(&family::ACTIVE_USERS, windows.users.len() as f64);
-        self.value(&family::ACTIVE_CONVERSATIONS, windows.conversations.len() as f64);
-        self.value(&family::MESSAGES_5M, created.messages as f64);
-        self.value(&family::ERROR_MESSAGES_5M, created.errors as f64);
-        self.value(&family::INPUT_TOKENS_5M, created.input_tokens.as_f64());
-        self.value(&family::OUTPUT_TOKENS_5M, created.output_tokens.as_f64());
+        self.sheet.value(&family::ACTIVE_USERS, windows.users.len() as f64);
+        self.sheet.value(&family::ACTIVE_CONVERSATIONS, windows.conversations.len() as f64);
+        self.sheet.value(&family::MESSAGES_5M, created.messages as f64);
+        self.sheet.value(&family::ERROR_MESSAGES_5M, created.errors as f64);
+        self.sheet.value(&family::INPUT_TOKENS_5M, created.input_tokens.as_f64());
+        self.sheet.value(&family::OUTPUT_TOKENS_5M, created.output_tokens.as_f64());
         let by_model = [
             &family::MESSAGES_PER_MODEL_5M,
             &family::ERRORS_PER_MODEL_5M,
@@ -167,20 +191,37 @@ impl Page {
         self.models(ledger, created, by_model);
 
         let updated = windows.updated.tool_calls();
-        self.value(&family::TOOL_CALLS_5M, updated.calls as f64);
-        self.value(&family::TOOL_CALL_ERRORS_5M, updated.errors as f64);
-        self.value(&family::ACTIVE_TOOL_USERS, windows.tool_users.len() as f64);
+        self.sheet.value(&family::TOOL_CALLS_5M, updated.calls as f64);
+        self.sheet.value(&family::TOOL_CALL_ERRORS_5M, updated.errors as f64);
+        self.sheet.value(&family::ACTIVE_TOOL_USERS, windows.tool_users.len() as f64);
         let columns: [Column<ToolTally>; 1] =
             [(&family::TOOL_CALLS_PER_TOOL_5M, |tool| some(tool.calls))];
         let rows = named(ledger, &windows.updated.tools);
-        self.table(&columns, rows, |tool| tool.calls);
+        self.sheet.table(&columns, rows, |tool| tool.calls);
+    }
+
+    /// Every rating with its model and tag.
+    fn feedback(&mut self, ledger: &Ledger, ratings: &RatingTally) {
+        let mut rows: Vec<(Labels, u64)> = Vec::new();
+        for ((model, tag), thumbs) in &ratings.all {
+            let name = |label: Option<Label>, none: &str| {
+                label.map_or(none, |label| ledger.book.labels.name(label)).to_owned()
+            };
+            for (rating, count) in [("thumbsUp", thumbs.up), ("thumbsDown", thumbs.down)] {
+                let labels = vec![name(*model, UNKNOWN), rating.to_owned(), name(*tag, NO_TAG)];
+                rows.extend((count > 0).then_some((labels, count)));
+            }
+        }
+        rows.sort();
+        let column: [Column<u64>; 1] = [(&family::FEEDBACK, |count| some(*count))];
+        self.sheet.table(&column, rows, |count| *count);
     }
 
     fn tools(&mut self, ledger: &Ledger, total: &Tally) {
         let all = total.tool_calls();
-        self.value(&family::TOOL_CALLS, all.calls as f64);
-        self.value(&family::TOOL_CALL_ERRORS, all.errors as f64);
-        self.value(&family::MESSAGES_WITH_TOOLS, total.messages_with_tools as f64);
+        self.sheet.value(&family::TOOL_CALLS, all.calls as f64);
+        self.sheet.value(&family::TOOL_CALL_ERRORS, all.errors as f64);
+        self.sheet.value(&family::MESSAGES_WITH_TOOLS, total.messages_with_tools as f64);
         let columns: [Column<ToolTally>; 3] = [
             (&family::TOOL_CALLS_PER_TOOL, |tool| some(tool.calls)),
             (&family::TOOL_CALL_ERRORS_PER_TOOL, |tool| some(tool.errors)),
@@ -188,70 +229,54 @@ impl Page {
                 some(tool.calls).map(|calls| (calls - tool.errors as f64) / calls * 100.0)
             }),
         ];
-        self.table(&columns, named(ledger, &total.tools), |tool| tool.calls);
+        self.sheet.table(&columns, named(ledger, &total.tools), |tool| tool.calls);
         let per_model: [Column<u64>; 1] = [(&family::TOOL_CALLS_PER_MODEL, |calls| some(*calls))];
-        self.table(&per_model, named(ledger, &total.tools_of_models), |calls| *calls);
+        self.sheet.table(&per_model, named(ledger, &total.tools_of_models), |calls| *calls);
+        let mcp: BTreeMap<Labels, u64> = total
+            .tools
+            .iter()
+            .filter_map(|(tool, tally)| {
+                let (tool, server) = mcp::parts(ledger.book.labels.name(*tool))?;
+                Some((vec![server.to_owned(), tool.to_owned()], tally.calls))
+            })
+            .collect();
+        let calls: [Column<u64>; 1] = [(&family::MCP_TOOL_CALLS, |calls| some(*calls))];
+        self.sheet.table(&calls, mcp.into_iter().collect(), |calls| *calls);
         let per_endpoint: [Column<u64>; 1] =
             [(&family::TOOL_CALLS_PER_ENDPOINT, |calls| some(*calls))];
-        self.table(&per_endpoint, named(ledger, &total.tools_of_endpoints), |calls| *calls);
+        self.sheet.table(&per_endpoint, named(ledger, &total.tools_of_endpoints), |calls| *calls);
     }
 
     fn ratings(&mut self, ledger: &Ledger, ratings: &RatingTally, window: Thumbs) {
-        self.value(&family::THUMBS_UP, ratings.thumbs.up as f64);
-        self.value(&family::THUMBS_DOWN, ratings.thumbs.down as f64);
-        self.value(&family::RATED_MESSAGES, ratings.rated as f64);
-        self.value(&family::OVERALL_RATING_RATIO, ratings.thumbs.percent_up());
-        self.value(&family::THUMBS_UP_5M, window.up as f64);
-        self.value(&family::THUMBS_DOWN_5M, window.down as f64);
+        self.sheet.value(&family::THUMBS_UP, ratings.thumbs.up as f64);
+        self.sheet.value(&family::THUMBS_DOWN, ratings.thumbs.down as f64);
+        self.sheet.value(&family::RATED_MESSAGES, ratings.rated as f64);
+        self.sheet.value(&family::OVERALL_RATING_RATIO, ratings.thumbs.percent_up());
+        self.sheet.value(&family::THUMBS_UP_5M, window.up as f64);
+        self.sheet.value(&family::THUMBS_DOWN_5M, window.down as f64);
         let per_model: [Column<Thumbs>; 3] = [
             (&family::THUMBS_UP_PER_MODEL, |thumbs| Some(thumbs.up as f64)),
             (&family::THUMBS_DOWN_PER_MODEL, |thumbs| Some(thumbs.down as f64)),
             (&family::RATING_RATIO_PER_MODEL, |thumbs| Some(thumbs.percent_up())),
         ];
-        self.table(&per_model, named(ledger, &ratings.models), |thumbs| thumbs.all());
+        self.sheet.table(&per_model, named(ledger, &ratings.models), |thumbs| thumbs.all());
         let per_tag: [Column<u64>; 1] = [(&family::RATING_COUNTS_PER_TAG, |count| some(*count))];
-        self.table(&per_tag, named(ledger, &ratings.tags), |count| *count);
+        self.sheet.table(&per_tag, named(ledger, &ratings.tags), |count| *count);
         let both: [Column<Thumbs>; 2] = [
             (&family::MODEL_TAG_THUMBS_UP, |thumbs| some(thumbs.up)),
             (&family::MODEL_TAG_THUMBS_DOWN, |thumbs| some(thumbs.down)),
         ];
-        self.table(&both, named(ledger, &ratings.tags_of_models), |thumbs| thumbs.all());
-    }
-
-    fn value(&mut self, description: &Description, value: f64) {
-        self.series(description, vec![(Vec::new(), value)]);
-    }
-
-    /// Adds the families that are columns of the same rows.
-    fn table<V: Default + std::ops::AddAssign>(
-        &mut self,
-        columns: &[Column<V>],
-        rows: Vec<(Labels, V)>,
-        weight: impl Fn(&V) -> u64,
-    ) {
-        let families: Vec<&Description> = columns.iter().map(|(family, _)| *family).collect();
-        let rows = self.series.bound(&families, rows, weight);
-        for (family, value) in columns {
-            let samples =
-                rows.iter().filter_map(|(labels, row)| Some((labels.clone(), value(row)?)));
-            self.series(family, samples.collect());
-        }
-    }
-
-    fn series(&mut self, description: &Description, samples: Vec<(Labels, f64)>) {
-        if self.groups.show(description) {
-            self.series.add(&mut self.families, description, samples);
-        }
+        self.sheet.table(&both, named(ledger, &ratings.tags_of_models), |thumbs| thumbs.all());
+        self.feedback(ledger, ratings);
     }
 }
 
-/// A family and its value in a row; `None` leaves the row out.
-type Column<'a, V> = (&'a Description, fn(&V) -> Option<f64>);
+/// The value of the label `tag` where a rating has none.
+const NO_TAG: &str = "none";
 
-/// A count as a metric has it, where it is not zero.
-fn some(count: u64) -> Option<f64> {
-    (count > 0).then_some(count as f64)
-}
+/// The values of the label `weekday`.
+const WEEKDAYS: [&str; 7] =
+    ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
 
 /// The rows of a tally with the names of their labels, in the order of the names.
 fn named<'a, K: LabelSet + 'a, V: Clone + 'a>(

@@ -29,6 +29,11 @@ const FEEDBACK_INTERVAL: Setting = Setting::new(
     "10m",
     "How often messages older than SETTLING_TIME are asked for their ratings.",
 );
+const ACCOUNT_INTERVAL: Setting = Setting::new(
+    "ACCOUNT_INTERVAL",
+    "5m",
+    "How often users, balances, sessions, files, agents, shared links and banners are looked through.",
+);
 const SETTLING_TIME: Setting = Setting::new(
     "SETTLING_TIME",
     "15m",
@@ -54,6 +59,11 @@ const STATISTICS_DAYS: Setting = Setting::new(
     "30",
     "Over how many complete days means and standard deviations go.",
 );
+const PER_USER_METRICS: Setting = Setting::new(
+    "PER_USER_METRICS",
+    "off",
+    "Export tokens and cost of single people, named by their id or their email address, or off.",
+);
 const TENANT_ID: Setting = Setting::new("TENANT_ID", "", "Read only the documents of this tenant.");
 
 /// The settings of the LibreChat source, in the order of `--help`.
@@ -63,6 +73,7 @@ pub const SETTINGS: &[Setting] = &[
     MONGO_READ_PREFERENCE,
     TENANT_ID,
     FEEDBACK_INTERVAL,
+    ACCOUNT_INTERVAL,
     SETTLING_TIME,
     TAIL_LIMIT,
     BASELINE_MAX_MESSAGES_PER_SECOND,
@@ -76,9 +87,34 @@ pub const SETTINGS: &[Setting] = &[
     Groups::SETTINGS[5],
     Groups::SETTINGS[6],
     Groups::SETTINGS[7],
+    Groups::SETTINGS[8],
+    Groups::SETTINGS[9],
+    Groups::SETTINGS[10],
+    Groups::SETTINGS[11],
+    Groups::SETTINGS[12],
+    PER_USER_METRICS,
 ];
 
 const DEFAULT_DATABASE: &str = "LibreChat";
+
+/// How single people are named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NamedBy {
+    /// By the id of their account.
+    Id,
+    /// By their e-mail address.
+    Email,
+}
+
+impl NamedBy {
+    /// The value of the setting.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            NamedBy::Id => "id",
+            NamedBy::Email => "email",
+        }
+    }
+}
 
 /// What the LibreChat source is told.
 #[derive(Debug, Clone)]
@@ -93,6 +129,8 @@ pub struct Settings {
     pub tenant: Option<String>,
     /// From one sweep for feedback on settled messages to the next.
     pub feedback_interval: Duration,
+    /// From one look through the accounts to the next.
+    pub account_interval: Duration,
     /// How long a document may still change.
     pub settling_time: Duration,
     /// How many young messages are read again at every refresh.
@@ -103,6 +141,8 @@ pub struct Settings {
     pub audit_interval: Duration,
     /// Over how many complete days the statistics go.
     pub statistics_days: u16,
+    /// How single people are named, where they are shown.
+    pub per_user: Option<NamedBy>,
     /// Which groups of metrics are on.
     pub groups: Groups,
 }
@@ -123,6 +163,7 @@ impl Settings {
         let database = reader.given(&MONGODB_DATABASE).map(str::to_owned);
         let tenant = reader.given(&TENANT_ID).map(str::to_owned);
         let feedback_interval = reader.duration(&FEEDBACK_INTERVAL);
+        let account_interval = reader.duration(&ACCOUNT_INTERVAL);
         let settling_time = reader.duration(&SETTLING_TIME);
         let tail_limit = reader.read(&TAIL_LIMIT, "a number from 1000 to 1000000", |value| {
             value.parse().ok().filter(|limit| (1_000..=1_000_000).contains(limit))
@@ -138,7 +179,14 @@ impl Settings {
         let statistics_days = reader.read(&STATISTICS_DAYS, "a number from 1 to 366", |value| {
             value.parse().ok().filter(|days| (1..=366).contains(days))
         });
-        let groups = Groups::read(reader);
+        let per_user = reader.read(&PER_USER_METRICS, "off, id or email", |value| match value {
+            "off" => Some(None),
+            _ => [NamedBy::Id, NamedBy::Email]
+                .into_iter()
+                .find(|named_by| named_by.as_str() == value)
+                .map(Some),
+        });
+        let groups = Groups::read(reader, per_user.flatten().is_some());
         let uri = uri?;
         Some(Settings {
             database: database
@@ -148,11 +196,13 @@ impl Settings {
             read_preference: read_preference?,
             tenant,
             feedback_interval: feedback_interval?,
+            account_interval: account_interval?,
             settling_time: settling_time?,
             tail_limit: tail_limit?,
             baseline_rate: baseline_rate?,
             audit_interval: audit_interval?,
             statistics_days: statistics_days?,
+            per_user: per_user?,
             groups: groups?,
         })
     }

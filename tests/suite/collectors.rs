@@ -26,7 +26,22 @@ async fn librechat() -> (Database, DateTime<Utc>) {
 async fn a_group_that_is_off_takes_exactly_its_families_away() {
     let (database, now) = librechat().await;
     let all = Exporter::new(&database, Tz::UTC, now).refresh().await.expect("a refresh");
-    let every = ["basic", "token", "user", "model", "time_window", "rating", "tool", "file"];
+    let every = [
+        groups::BASIC,
+        groups::TOKEN,
+        groups::USER,
+        groups::MODEL,
+        groups::TIME_WINDOW,
+        groups::RATING,
+        groups::TOOL,
+        groups::FILE,
+        groups::COST,
+        groups::RESPONSE,
+        groups::AGENT,
+        groups::ACCOUNT,
+        groups::EMAIL_DOMAIN,
+        groups::PER_USER,
+    ];
     for off in every {
         let on: Vec<&'static str> = every.into_iter().filter(|group| *group != off).collect();
         let mut exporter = Exporter::with_groups(&database, Tz::UTC, now, Groups::only(&on));
@@ -55,7 +70,7 @@ async fn before_the_history_is_read_only_what_needs_it_is_absent() {
     {
         assert_eq!(early[present], late[present], "{present}");
     }
-    assert_eq!(late["librechat_messages_total"], 25.0);
+    assert_eq!(late["librechat_messages_total"], fixtures::MESSAGES);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -178,7 +193,7 @@ async fn a_family_of_too_many_label_sets_is_folded() {
         .collect();
     let expected = [
         ("librechat_messages_per_model_total{model=\"agent_ab12cd34ef56\"}", 2.0),
-        ("librechat_messages_per_model_total{model=\"gpt-4o\"}", 5.0),
+        ("librechat_messages_per_model_total{model=\"gpt-4o\"}", 6.0),
         ("librechat_messages_per_model_total{model=\"other\"}", 5.0),
     ];
     assert_eq!(replies, expected);
@@ -248,7 +263,7 @@ async fn the_role_read_on_the_one_database_is_enough() {
     assert!(output.status.success(), "{log}");
     assert!(!log.contains("WARN"), "{log}");
     let page = of_page(&String::from_utf8(output.stdout).expect("text"));
-    assert_eq!(page["librechat_messages_total"], 25.0);
+    assert_eq!(page["librechat_messages_total"], fixtures::MESSAGES);
     assert_eq!(counters(&root.database("admin")).await.1, written, "nothing is written");
 
     let output = as_reader("wrong-secret");

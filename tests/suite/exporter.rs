@@ -15,7 +15,9 @@ use usage_exporter::collector::{Collector, Failure, Next, Refresh};
 use usage_exporter::config::General;
 use usage_exporter::exposition::exporter::StateMetrics;
 use usage_exporter::exposition::{ExporterMetrics, Families};
-use usage_exporter::librechat::{self, Settings, catalogue, groups::Groups};
+use usage_exporter::librechat::groups::{self, Groups};
+use usage_exporter::librechat::settings::NamedBy;
+use usage_exporter::librechat::{self, Settings, catalogue};
 use usage_exporter::state::StateFile;
 
 use crate::mongod::Mongod;
@@ -27,7 +29,7 @@ pub const SETTLING_TIME: TimeDelta = TimeDelta::minutes(15);
 
 /// The families that go by local days. Of a message that was deleted after it was seen they may still
 /// know; those marked grow with every message.
-const DAYS: [(&str, bool); 10] = [
+const DAYS: [(&str, bool); 17] = [
     ("librechat_daily_unique_users", true),
     ("librechat_weekly_unique_users", true),
     ("librechat_monthly_unique_users", true),
@@ -38,6 +40,13 @@ const DAYS: [(&str, bool); 10] = [
     ("librechat_messages_per_model_today", true),
     ("librechat_messages_per_model_per_day_mean", true),
     ("librechat_messages_per_model_per_day_stddev", false),
+    ("librechat_active_users_rolling", true),
+    ("librechat_returning_users", true),
+    ("librechat_power_users", false),
+    ("librechat_agent_users", true),
+    ("librechat_mcp_users", true),
+    ("librechat_messages_by_hour", true),
+    ("librechat_messages_by_weekday", true),
 ];
 
 /// All collectors over one database.
@@ -67,13 +76,7 @@ impl Exporter {
         groups: Groups,
     ) -> Exporter {
         let settings = settings(database, groups);
-        let general = General {
-            interval: Duration::from_secs(60),
-            timezone,
-            max_series: 1000,
-            stale_after: 5,
-        };
-        Exporter::with_settings(&settings, &general, now)
+        Exporter::with_settings(&settings, &general(timezone), now)
     }
 
     pub fn with_settings(settings: &Settings, general: &General, now: DateTime<Utc>) -> Exporter {
@@ -134,6 +137,12 @@ impl Exporter {
         self.restart();
     }
 
+    /// Shows single people, with a restart.
+    pub fn name_people_by(&mut self, named_by: NamedBy) {
+        self.settings.per_user = Some(named_by);
+        self.restart();
+    }
+
     pub fn state(&self) -> &Path {
         self.state.as_deref().expect("an exporter with state")
     }
@@ -177,7 +186,8 @@ impl Exporter {
 
     /// Refreshes and fails unless every family equals the oracle's.
     pub async fn assert_equals_oracle(&mut self, database: &Database, context: &str) {
-        self.seen.look(database).await;
+        let now = self.now();
+        self.seen.look(database, now).await;
         let mut found = self.refresh().await.expect("a refresh");
         found.remove("usage_exporter_baseline_progress_ratio");
         let oracle = Oracle {
@@ -223,7 +233,8 @@ fn open(path: &Path, metrics: &StateMetrics) -> StateFile {
 /// Whether a series is of a counter.
 pub fn is_counter(key: &str) -> bool {
     let family = samples::family(key);
-    family.ends_with("_total") && !family.contains("thumbs") && !family.contains("rated")
+    family == "librechat_response_duration_seconds"
+        || family.ends_with("_total") && !family.contains("thumbs") && !family.contains("rated")
 }
 
 /// Takes the families of days out of the samples, after checking that those which grow with every message
@@ -252,6 +263,11 @@ pub fn state_file() -> PathBuf {
     folder.join("state")
 }
 
+/// The settings that every source has.
+pub fn general(timezone: Tz) -> General {
+    General { interval: Duration::from_secs(60), timezone, max_series: 1000, stale_after: 5 }
+}
+
 /// Settings for a database of the shared mongod.
 pub fn settings(database: &Database, groups: Groups) -> Settings {
     Settings {
@@ -261,11 +277,13 @@ pub fn settings(database: &Database, groups: Groups) -> Settings {
         tenant: None,
         // A sweep is always due, also after a restart.
         feedback_interval: Duration::ZERO,
+        account_interval: Duration::ZERO,
         settling_time: SETTLING_TIME.to_std().expect("a duration"),
         tail_limit: 50_000,
         baseline_rate: None,
         audit_interval: Duration::from_secs(24 * 60 * 60),
         statistics_days: STATISTICS_DAYS,
+        per_user: groups.has(groups::PER_USER).then_some(NamedBy::Id),
         groups,
     }
 }

@@ -19,9 +19,6 @@ use crate::process::Server;
 use crate::proxy::{Mode, Proxy};
 use crate::samples::{Samples, of_page};
 
-/// How many messages the database begins with.
-const MESSAGES: f64 = 25.0;
-
 const NO_DELAY: Mode = Mode::Pass(Duration::ZERO);
 
 /// What goes wrong.
@@ -220,7 +217,7 @@ impl Scene {
             None => self.database(),
         };
         database.collection("messages").insert_one(message(9)).await.expect("an insert");
-        if other.is_some() { 8.0 } else { MESSAGES + 1.0 }
+        if other.is_some() { 8.0 } else { fixtures::MESSAGES + 1.0 }
     }
 }
 
@@ -278,7 +275,7 @@ async fn survive(fault: Fault) -> Measured {
     let scrapes = Scrapes::start(&server);
     if fault != Fault::Absent {
         server.wait_until_complete();
-        assert_eq!(page(&server)["librechat_messages_total"], MESSAGES);
+        assert_eq!(page(&server)["librechat_messages_total"], fixtures::MESSAGES);
     }
     scene.begin().await;
     match fault.told() {

@@ -10,8 +10,21 @@ use mongodb::bson::{Bson, Document, doc};
 /// The versions of LibreChat's data layer: the newest, and one of the time before.
 pub const VERSIONS: [&str; 2] = ["current", "old"];
 
-const COLLECTIONS: [&str; 7] =
-    ["messages", "conversations", "users", "files", "transactions", "balances", "sessions"];
+/// How many messages each of them has.
+pub const MESSAGES: f64 = 27.0;
+
+pub const COLLECTIONS: [&str; 10] = [
+    "messages",
+    "conversations",
+    "users",
+    "files",
+    "transactions",
+    "balances",
+    "sessions",
+    "agents",
+    "sharedlinks",
+    "banners",
+];
 
 fn folder(version: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/librechat").join(version)

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
 use crate::mongod::Mongod;
-use crate::world::{Event, Kind, ODD_FIELDS, World};
+use crate::world::{Event, Kind, ODD_FIELDS, Spending, World};
 
 const HISTORIES: u32 = 256;
 
@@ -45,6 +45,9 @@ fn event() -> impl Strategy<Value = Event> {
         ),
         1 => (0..ODD_FIELDS.len(), 0..7usize).prop_map(|(field, value)| Event::Odd { field, value }),
         1 => Just(Event::Others),
+        3 => (0..6u8, 0..4usize, 0..500, spending()).prop_map(|(user, model, tokens, kind)| {
+            Event::Spend { user, model, tokens, kind }
+        }),
         1 => message.prop_map(|message| Event::Delete { message }),
         1 => (0..6u8).prop_map(|user| Event::DeleteChat { user }),
         1 => (0..48i64).prop_map(|hours| Event::Expire { hours }),
@@ -52,6 +55,16 @@ fn event() -> impl Strategy<Value = Event> {
         2 => Just(Event::Restart),
         1 => Just(Event::RestartAnew),
         1 => (0..400i64).prop_map(|seconds| Event::ClockBack { seconds }),
+    ]
+}
+
+fn spending() -> impl Strategy<Value = Spending> {
+    prop_oneof![
+        3 => Just(Spending::Prompt),
+        2 => Just(Spending::Structured),
+        3 => Just(Spending::Completion),
+        1 => Just(Spending::Credits),
+        1 => Just(Spending::Odd),
     ]
 }
 
@@ -67,7 +80,7 @@ fn history() -> impl Strategy<Value = (i64, usize, Vec<Step>)> {
 }
 
 async fn play(database: &Database, start: i64, timezone: usize, steps: Vec<Step>) {
-    for name in ["messages", "conversations", "users", "files"] {
+    for name in ["messages", "conversations", "users", "files", "transactions"] {
         database.collection::<Document>(name).delete_many(doc! {}).await.expect("a deletion");
     }
     let march = Utc.with_ymd_and_hms(2026, 3, 1, 0, 0, 0).single().expect("a time");

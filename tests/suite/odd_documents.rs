@@ -106,7 +106,7 @@ async fn assert_equal(exporter: &mut Exporter, clean: &Database, malformed: &Sam
     found.remove("usage_exporter_baseline_progress_ratio");
     let oracle = Oracle { now: exporter.now(), timezone: Tz::UTC, settling_time: SETTLING_TIME };
     let mut seen = Seen::default();
-    seen.look(clean).await;
+    seen.look(clean, exporter.now()).await;
     let mut expected = oracle.compute(clean, &seen).await;
     expected.retain(|key, _| !key.starts_with("usage_exporter_malformed"));
     expected.extend(malformed.clone());

@@ -9,7 +9,7 @@ use mongodb::Database;
 use mongodb::bson::{Bson, Document};
 
 use crate::samples::{Samples, key};
-use crate::seen::{Seen, stored};
+use crate::seen::{Replies, Seen, stored};
 
 /// What the oracle must know besides the documents.
 pub struct Oracle {
@@ -38,6 +38,7 @@ impl Oracle {
         self.tools(&ever, &mut samples);
         self.recent_tools(&messages, &mut samples);
         self.malformed(&ever, &mut samples);
+        self.beyond(database, seen, &mut samples).await;
         for (collection, family) in [
             ("conversations", "librechat_conversations_total"),
             ("users", "librechat_registered_users_total"),
@@ -49,7 +50,7 @@ impl Oracle {
             let count = stored(database, &name).await.len() as f64;
             samples.insert(key("librechat_stored_documents", &[("collection", &name)]), count);
         }
-        for collection in ["messages", "conversations", "users", "files"] {
+        for collection in ["messages", "conversations", "users", "files", "transactions"] {
             let labels = [("collection", collection)];
             samples.insert(key("usage_exporter_audit_late_documents_total", &labels), 0.0);
         }
@@ -61,6 +62,7 @@ impl Oracle {
         let mut samples = Samples::new();
         self.people(messages, &mut samples);
         self.statistics(messages, &mut samples);
+        self.comers(messages, &mut samples);
         samples
     }
 
@@ -355,12 +357,9 @@ impl Oracle {
     /// The model of the first reply within a day; `unknown` if the day is over without one.
     fn answered_by(&self, question: &Document, replies: &Replies<'_>) -> Option<String> {
         const DAY: i64 = 24 * 60 * 60;
-        let asked = minted(question);
-        let replies = text(question, "messageId").and_then(|id| replies.0.get(&id));
-        let first = replies.into_iter().flatten().find(|reply| minted(reply) - asked <= DAY);
-        match first {
+        match replies.first(question) {
             Some(reply) => Some(model(reply)),
-            None if self.now.timestamp() - asked > DAY => Some("unknown".to_owned()),
+            None if self.now.timestamp() - minted(question) > DAY => Some("unknown".to_owned()),
             None => None,
         }
     }
@@ -369,59 +368,41 @@ impl Oracle {
         time.is_some_and(|time| time >= self.now - WINDOW && time <= self.now + WINDOW)
     }
 
-    fn day(&self, time: DateTime<Utc>) -> NaiveDate {
+    pub fn day(&self, time: DateTime<Utc>) -> NaiveDate {
         time.with_timezone(&self.timezone).date_naive()
     }
 }
 
-/// The replies to each `messageId`, in the order of `_id`.
-struct Replies<'a>(BTreeMap<String, Vec<&'a Document>>);
-
-impl<'a> Replies<'a> {
-    fn of(messages: &'a [Document]) -> Replies<'a> {
-        let mut replies = BTreeMap::<String, Vec<&Document>>::new();
-        for message in messages.iter().filter(|message| !by_user(message)) {
-            if let Some(parent) = text(message, "parentMessageId") {
-                replies.entry(parent).or_default().push(message);
-            }
-        }
-        for replies in replies.values_mut() {
-            replies.sort_by_key(|reply| reply.get_object_id("_id").expect("an _id"));
-        }
-        Replies(replies)
-    }
-}
-
-fn add(samples: &mut Samples, name: &str, labels: &[(&str, &str)], value: f64) {
+pub fn add(samples: &mut Samples, name: &str, labels: &[(&str, &str)], value: f64) {
     *samples.entry(key(name, labels)).or_default() += value;
 }
 
-fn minted(message: &Document) -> i64 {
+pub fn minted(message: &Document) -> i64 {
     message.get_object_id("_id").expect("an _id").timestamp().timestamp_millis() / 1000
 }
 
-fn text(document: &Document, field: &str) -> Option<String> {
+pub fn text(document: &Document, field: &str) -> Option<String> {
     document.get_str(field).ok().filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
 /// What a label shows of a text.
-fn label(document: &Document, field: &str) -> Option<String> {
+pub fn label(document: &Document, field: &str) -> Option<String> {
     text(document, field).map(|text| text.chars().take(128).collect())
 }
 
-fn model(message: &Document) -> String {
+pub fn model(message: &Document) -> String {
     label(message, "model").unwrap_or("unknown".to_owned())
 }
 
-fn by_user(message: &Document) -> bool {
+pub fn by_user(message: &Document) -> bool {
     message.get_bool("isCreatedByUser").unwrap_or(message.get_str("sender").ok() == Some("User"))
 }
 
-fn time(message: &Document, field: &str) -> Option<DateTime<Utc>> {
+pub fn time(message: &Document, field: &str) -> Option<DateTime<Utc>> {
     DateTime::from_timestamp_millis(message.get_datetime(field).ok()?.timestamp_millis())
 }
 
-fn created(message: &Document) -> Option<DateTime<Utc>> {
+pub fn created(message: &Document) -> Option<DateTime<Utc>> {
     time(message, "createdAt").filter(|time| time.timestamp() <= minted(message) + 86_400)
 }
 
@@ -444,12 +425,12 @@ fn parts(message: &Document) -> Vec<&Document> {
     content.iter().filter_map(Bson::as_document).collect()
 }
 
-fn has_error(message: &Document) -> bool {
+pub fn has_error(message: &Document) -> bool {
     message.get_bool("error").ok() == Some(true)
         || parts(message).iter().any(|part| part.get_str("type").ok() == Some("error"))
 }
 
-fn tool_calls(message: &Document) -> Vec<(String, bool)> {
+pub fn tool_calls(message: &Document) -> Vec<(String, bool)> {
     let mut calls = Vec::new();
     for part in parts(message) {
         if part.get_str("type").ok() == Some("tool_call") {
@@ -464,7 +445,7 @@ fn tool_calls(message: &Document) -> Vec<(String, bool)> {
     calls
 }
 
-fn is_string(value: &Bson) -> bool {
+pub fn is_string(value: &Bson) -> bool {
     value.as_str().is_some()
 }
 

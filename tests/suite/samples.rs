@@ -29,20 +29,32 @@ pub fn of_families(families: &Families) -> Samples {
 }
 
 fn of_family(family: &MetricFamily) -> Vec<(String, f64)> {
-    let counter = family.get_field_type() == MetricType::COUNTER;
-    let metrics = family.get_metric().iter();
-    metrics
-        .map(|metric| {
-            let labels: Vec<(&str, &str)> =
-                metric.get_label().iter().map(|label| (label.name(), label.value())).collect();
-            let value = if counter {
-                metric.get_counter().get_value()
-            } else {
-                metric.get_gauge().get_value()
-            };
-            (key(family.name(), &labels), value)
-        })
-        .collect()
+    let name = family.name();
+    let mut samples = Vec::new();
+    for metric in family.get_metric() {
+        let labels: Vec<(&str, &str)> =
+            metric.get_label().iter().map(|label| (label.name(), label.value())).collect();
+        match family.get_field_type() {
+            MetricType::COUNTER => {
+                samples.push((key(name, &labels), metric.get_counter().get_value()));
+            }
+            MetricType::HISTOGRAM => {
+                let histogram = metric.get_histogram();
+                let count = histogram.get_sample_count();
+                let bounds = histogram.get_bucket().iter();
+                let bounds = bounds.map(|b| (b.upper_bound().to_string(), b.cumulative_count()));
+                for (bound, count) in bounds.chain([("+Inf".to_owned(), count)]) {
+                    let labels = [&labels[..], &[("le", bound.as_str())]].concat();
+                    samples.push((key(&format!("{name}_bucket"), &labels), count as f64));
+                }
+                samples.push((key(&format!("{name}_count"), &labels), count as f64));
+                let sum = histogram.get_sample_sum();
+                samples.push((key(&format!("{name}_sum"), &labels), sum));
+            }
+            _ => samples.push((key(name, &labels), metric.get_gauge().get_value())),
+        }
+    }
+    samples
 }
 
 /// The samples of a page in the text format.
@@ -58,7 +70,10 @@ pub fn of_page(page: &str) -> Samples {
 
 /// The name of the family of a series.
 pub fn family(key: &str) -> &str {
-    key.split('{').next().unwrap_or(key)
+    let name = key.split('{').next().unwrap_or(key);
+    let parts = ["_bucket", "_sum", "_count"];
+    let histogram = parts.iter().find_map(|part| name.strip_suffix(part));
+    histogram.filter(|name| name.ends_with("_seconds")).unwrap_or(name)
 }
 
 /// Fails with the series in which two sets of samples differ.

@@ -264,7 +264,7 @@ async fn half_an_hour_of_everything() {
         proxy.set(Mode::Pass(Duration::ZERO));
         chats.chat_for(ROUND / 4).await;
 
-        seen.look(&database).await;
+        seen.look(&database, Utc::now()).await;
         let oracle =
             Oracle { now: Utc::now(), timezone: Tz::UTC, settling_time: TimeDelta::seconds(10) };
         let mut expected = oracle.compute(&database, &seen).await;

@@ -84,7 +84,7 @@ async fn a_restart_reads_the_tail_and_not_the_history() {
     let end = fixtures::ends("current");
     let days_ago = |days| end - Utc::now() + TimeDelta::days(days);
     for copy in 0..20 {
-        fixtures::load_messages(&database, "current", -days_ago(60), copy).await;
+        fixtures::load_messages(&database, "current", -days_ago(90), copy).await;
     }
     let by_time = mongodb::IndexModel::builder().keys(doc! { "createdAt": 1 }).build();
     database.collection::<Document>("messages").create_index(by_time).await.expect("an index");
@@ -105,7 +105,7 @@ async fn a_restart_reads_the_tail_and_not_the_history() {
     };
     let (first, counted) = examined().await;
     assert!(first >= 500, "{first} documents examined by the first pass over 500 messages");
-    assert_eq!(counted, 500.0);
+    assert_eq!(counted, 20.0 * fixtures::MESSAGES);
     // Away for long enough that all of it would be history, had there been no state.
     for days in [40, 30, 1] {
         let mut message = insert_old(days);
@@ -116,7 +116,7 @@ async fn a_restart_reads_the_tail_and_not_the_history() {
         database.collection("messages").insert_one(message).await.expect("an insert");
     }
     let (again, counted) = examined().await;
-    assert_eq!(counted, 503.0);
+    assert_eq!(counted, 20.0 * fixtures::MESSAGES + 3.0);
     assert!(again <= 10, "{again} documents examined after a restart");
 }
 
@@ -125,11 +125,11 @@ async fn what_is_deleted_while_the_exporter_is_away_stays_counted() {
     let (database, _) = librechat(TimeDelta::days(-3)).await;
     let settings = settings(&database, &state_file());
     let mut server = start(&settings);
-    assert_eq!(messages(&mut server), 25.0);
+    assert_eq!(messages(&mut server), fixtures::MESSAGES);
     server.end("KILL");
     database.collection::<Document>("messages").delete_many(doc! {}).await.expect("a deletion");
     let mut server = start(&settings);
-    assert_eq!(messages(&mut server), 25.0);
+    assert_eq!(messages(&mut server), fixtures::MESSAGES);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -164,7 +164,7 @@ async fn a_state_that_cannot_be_used_is_moved_aside() {
         let before = files_beside(&state);
         std::fs::write(&state, &text).expect("a write");
         let mut server = start(&with_state);
-        assert_eq!(messages(&mut server), 25.0, "{why}");
+        assert_eq!(messages(&mut server), fixtures::MESSAGES, "{why}");
         let log = server.log.join("\n");
         assert!(log.contains("ERROR") && log.contains(why), "{why}:\n{log}");
         server.end("TERM");
@@ -188,7 +188,7 @@ async fn files_can_be_switched_on_later_without_losing_counters() {
     database.collection("messages").insert_one(doc! { "a": 1 }).await.expect("an insert");
 
     let mut server = start(&settings);
-    assert_eq!(messages(&mut server), 26.0);
+    assert_eq!(messages(&mut server), fixtures::MESSAGES + 1.0);
     let files = stored(&database, "files").await.len() as f64;
     assert_eq!(of_page(&server.get("/metrics"))["librechat_uploaded_files_total"], files);
 }
@@ -215,7 +215,7 @@ async fn a_second_exporter_on_the_same_state_file_refuses_to_start() {
     assert_eq!(output.status.code(), Some(1));
     let log = String::from_utf8(output.stderr).expect("text");
     assert!(log.contains("is in use by another usage-exporter"), "{log}");
-    assert_eq!(messages(&mut server), 25.0);
+    assert_eq!(messages(&mut server), fixtures::MESSAGES);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -225,7 +225,7 @@ async fn a_full_disk_is_told_and_the_service_goes_on() {
     let beside = state.with_file_name("state.new");
     std::os::unix::fs::symlink("/dev/full", &beside).expect("a link");
     let mut server = start(&settings(&database, &state));
-    assert_eq!(messages(&mut server), 25.0);
+    assert_eq!(messages(&mut server), fixtures::MESSAGES);
     let page = of_page(&server.get("/metrics"));
     assert!(page["usage_exporter_state_failures_total"] >= 1.0);
     assert_eq!(page["usage_exporter_state_saved_timestamp_seconds"], 0.0);
@@ -243,14 +243,18 @@ async fn a_full_disk_is_told_and_the_service_goes_on() {
 async fn a_folder_that_cannot_be_written_is_told_and_the_service_goes_on() {
     let (database, _) = librechat(TimeDelta::days(-3)).await;
     let mut server = start(&settings(&database, Path::new("/proc/nowhere/state")));
-    assert_eq!(messages(&mut server), 25.0);
+    assert_eq!(messages(&mut server), fixtures::MESSAGES);
     assert!(of_page(&server.get("/metrics"))["usage_exporter_state_failures_total"] >= 1.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_person_and_no_text_is_in_the_state_file() {
     let (database, now) = librechat(LONG_AGO).await;
-    let mut exporter = Exporter::new(&database, Tz::UTC, now).with_state();
+    let mut settings =
+        crate::exporter::settings(&database, usage_exporter::librechat::groups::Groups::all());
+    settings.per_user = None;
+    let general = crate::exporter::general(Tz::UTC);
+    let mut exporter = Exporter::with_settings(&settings, &general, now).with_state();
     exporter.refresh().await.expect("a refresh");
     let state = std::fs::read_to_string(exporter.state()).expect("a state file");
     let mut checked = 0;
@@ -297,11 +301,11 @@ async fn the_first_pass_goes_on_where_it_was_killed() {
     let mut server = start(&settings);
     let line = server.wait_for(&["going on to read the history"]);
     assert!(line.contains("entered="), "{line}");
-    assert_eq!(messages(&mut server), 1_000.0);
+    assert_eq!(messages(&mut server), 40.0 * fixtures::MESSAGES);
     let page = of_page(&server.get("/metrics"));
     let read_now = page["usage_exporter_documents_read_total{collector=\"baseline\"}"];
     // The few that may still change are read again.
-    assert!(read_now <= (1_050 - read) as f64, "{read_now} read after {read}");
+    assert!(read_now <= (1_130 - read) as f64, "{read_now} read after {read}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -316,7 +320,7 @@ async fn an_audit_counts_what_was_stored_behind_the_watermark() {
         assert!(output.status.success(), "{log}");
         String::from_utf8(output.stdout).expect("text")
     };
-    assert_eq!(of_page(&once("--once"))["librechat_messages_total"], 25.0);
+    assert_eq!(of_page(&once("--once"))["librechat_messages_total"], fixtures::MESSAGES);
     assert!(once("audit").starts_with("0 documents"));
 
     let messages = database.collection::<Document>("messages");
@@ -326,13 +330,17 @@ async fn an_audit_counts_what_was_stored_behind_the_watermark() {
     let user = doc! { "_id": insert_old(2)["_id"].clone(), "email": "late@example.org" };
     database.collection::<Document>("users").insert_one(user).await.expect("an insert");
     let before = of_page(&once("--once"));
-    assert_eq!(before["librechat_messages_total"], 25.0, "refreshes do not look there");
+    assert_eq!(
+        before["librechat_messages_total"],
+        fixtures::MESSAGES,
+        "refreshes do not look there"
+    );
     let told = once("audit");
     assert!(told.contains("4 documents") && told.lines().count() == 5, "{told}");
     assert!(once("audit").starts_with("0 documents"), "they are counted once");
 
     let after = of_page(&once("--once"));
-    assert_eq!(after["librechat_messages_total"], 28.0);
+    assert_eq!(after["librechat_messages_total"], fixtures::MESSAGES + 3.0);
     assert_eq!(after["librechat_messages_per_model_total{model=\"late\"}"], 3.0);
     assert_eq!(after["librechat_output_tokens_per_model_total{model=\"late\"}"], 15.0);
     assert_eq!(
@@ -360,7 +368,10 @@ async fn an_audit_comes_by_itself_at_its_interval_and_its_counter_survives_a_res
     }
     exporter.restart();
     let samples = exporter.refresh().await.expect("a refresh");
-    assert_eq!((samples[late], samples["librechat_messages_total"]), (1.0, 26.0));
+    assert_eq!(
+        (samples[late], samples["librechat_messages_total"]),
+        (1.0, fixtures::MESSAGES + 1.0)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -381,7 +392,7 @@ async fn after_a_clock_that_stepped_back_an_audit_counts_what_was_stored_meanwhi
     }
     let found = exporter.refresh().await.expect("a refresh");
     assert_eq!(found["librechat_messages_per_model_total{model=\"back\"}"], 1.0);
-    assert_eq!(found["librechat_messages_total"], 26.0);
+    assert_eq!(found["librechat_messages_total"], fixtures::MESSAGES + 1.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -433,7 +444,7 @@ async fn another_database_on_the_same_server_address_is_noticed() {
         ("MONGODB_URI".to_owned(), format!("{}/LibreChat", mongod.uri)),
         ("STATE_FILE".to_owned(), state.to_str().expect("text").to_owned()),
     ]);
-    assert_eq!(messages(&mut server), 25.0);
+    assert_eq!(messages(&mut server), fixtures::MESSAGES);
 
     drop(mongod);
     let empty = Mongod::start_on(port, &[]);
@@ -457,13 +468,13 @@ async fn a_database_that_was_restored_goes_on() {
     let (database, _) = librechat(TimeDelta::days(-3)).await;
     let settings = settings(&database, &state_file());
     let mut server = start(&settings);
-    assert_eq!(messages(&mut server), 25.0);
+    assert_eq!(messages(&mut server), fixtures::MESSAGES);
     server.end("KILL");
     let backup = stored(&database, "messages").await;
     let collection = database.collection::<Document>("messages");
     collection.drop().await.expect("a deletion");
     collection.insert_many(&backup[..20]).await.expect("an insert");
     let mut server = start(&settings);
-    assert_eq!(messages(&mut server), 25.0);
+    assert_eq!(messages(&mut server), fixtures::MESSAGES);
     assert!(server.log.iter().any(|line| line.contains("it was probably restored")));
 }

@@ -56,6 +56,13 @@ pub enum Event {
     },
     /// A conversation, a user and a file.
     Others,
+    /// Something is paid for, or given.
+    Spend {
+        user: u8,
+        model: usize,
+        tokens: i32,
+        kind: Spending,
+    },
     /// One message goes.
     Delete {
         message: usize,
@@ -78,6 +85,16 @@ pub enum Event {
     ClockBack {
         seconds: i64,
     },
+}
+
+/// A transaction.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Spending {
+    Prompt,
+    Structured,
+    Completion,
+    Credits,
+    Odd,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -284,7 +301,9 @@ impl World {
                 }
             }
             Event::Rate { message, up, tag } => {
-                let Some(index) = self.pick(message, |_| true) else { return };
+                // People rate replies.
+                let replied = |m: &Document| m.get_bool("isCreatedByUser").ok() == Some(false);
+                let Some(index) = self.pick(message, replied) else { return };
                 let rating = if up { "thumbsUp" } else { "thumbsDown" };
                 let tag = match tag {
                     None => Bson::Null,
@@ -294,7 +313,9 @@ impl World {
                 self.update(index, doc! { "feedback": { "rating": rating, "tag": tag } }).await;
             }
             Event::TakeBack { message } => {
-                let Some(index) = self.pick(message, |_| true) else { return };
+                // People rate replies.
+                let replied = |m: &Document| m.get_bool("isCreatedByUser").ok() == Some(false);
+                let Some(index) = self.pick(message, replied) else { return };
                 self.update(index, doc! { "feedback": null }).await;
             }
             Event::Import { user, days_ago, reply_first } => {
@@ -308,11 +329,22 @@ impl World {
                 self.insert(message).await;
             }
             Event::Others => {
+                let now = mongodb::bson::DateTime::from_millis(self.now.timestamp_millis());
+                let number = self.minted;
+                let provider = if number.is_multiple_of(2) { "local" } else { "openid" };
                 for name in ["conversations", "users", "files"] {
-                    let document = doc! { "_id": self.mint() };
+                    let document = doc! {
+                        "_id": self.mint(), "createdAt": now, "provider": provider,
+                        "email": format!("u{number}@Mail.example.org"), "bytes": number as f64 / 4.0,
+                    };
                     let collection = self.database.collection::<Document>(name);
                     collection.insert_one(document).await.expect("an insert");
                 }
+            }
+            Event::Spend { user, model, tokens, kind } => {
+                let transaction = self.transaction(user, MODELS[model], tokens, kind);
+                let transactions = self.database.collection::<Document>("transactions");
+                transactions.insert_one(transaction).await.expect("an insert");
             }
             Event::Delete { message } => {
                 let Some(index) = self.pick(message, |_| true) else { return };
@@ -332,7 +364,7 @@ impl World {
                 .await;
             }
             Event::DeleteOthers => {
-                for name in ["conversations", "users", "files"] {
+                for name in ["conversations", "users", "files", "transactions"] {
                     let collection = self.database.collection::<Document>(name);
                     collection.delete_many(doc! {}).await.expect("a deletion");
                 }
@@ -348,6 +380,33 @@ impl World {
                     .max(self.latest - TimeDelta::seconds(400));
             }
         }
+    }
+
+    fn transaction(&mut self, user: u8, model: &str, tokens: i32, kind: Spending) -> Document {
+        let mut transaction = doc! {
+            "_id": self.mint(), "user": ObjectId::from_bytes([user; 12]), "model": model,
+            "tokenType": "prompt", "context": "message", "rawAmount": -tokens,
+            "tokenValue": f64::from(-tokens) * 0.75,
+        };
+        match kind {
+            Spending::Prompt => {}
+            Spending::Structured => {
+                let tokens = -f64::from(tokens);
+                transaction.extend(doc! { "inputTokens": tokens, "readTokens": tokens * 4.0 });
+            }
+            Spending::Completion => {
+                transaction.insert("tokenType", "completion");
+            }
+            Spending::Credits => {
+                transaction.extend(doc! { "tokenType": "credits", "rawAmount": tokens - 100 });
+            }
+            Spending::Odd => {
+                let field = ["user", "model", "tokenType", "rawAmount", "tokenValue"]
+                    [usize::from(user) % 5];
+                transaction.insert(field, Bson::Array(vec![Bson::Int32(tokens)]));
+            }
+        }
+        transaction
     }
 
     fn reply(&mut self, question: usize, model: &str, tokens: f64, kind: Kind) -> Document {
@@ -373,6 +432,7 @@ impl World {
                     call("search", "fine"),
                     call("search", "Error: 1\n Please fix your mistakes."),
                     call("x_mcp_y", "ERROR PROCESSING TOOL"),
+                    call("z_mcp_y", "fine"),
                     Bson::from(doc! { "type": "tool_call" }),
                 ];
                 fields.insert("content", content);

@@ -4,7 +4,7 @@
 //! documents before it. The audit counts the documents stored on each day of `_id`, and where there are
 //! more than were counted, it counts those that are missing.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,12 +20,13 @@ use super::messages::Messages;
 use crate::collector::{Answer, Collector, Failure, Next, Refresh, Schedule};
 use crate::exposition::Families;
 use crate::exposition::exporter::AUDIT_LATE_DOCUMENTS;
-use crate::librechat::books::{AuditRecord, Books, COUNTED};
+use crate::librechat::books::{AuditRecord, Books};
+use crate::librechat::counted_book::CountedCollection;
 use crate::librechat::data_set::{present, verify};
 use crate::librechat::document::{Message, projection};
 use crate::librechat::groups::Groups;
 use crate::librechat::ledger::book::{Book, History};
-use crate::librechat::ledger::days::Days;
+use crate::librechat::ledger::days::{Days, Reach};
 use crate::librechat::ledger::tally::Tally;
 use crate::librechat::ledger::{Ledger, Limits};
 use crate::librechat::object_id::{day_of, start_of};
@@ -154,13 +155,10 @@ impl Audit {
         if let (Some(first), Some(end)) = messages {
             self.list(Messages::COLLECTION, first, end, refresh).await?;
         }
-        for collection in COUNTED {
-            let known = self
-                .books
-                .counted(collection)
-                .and_then(|counted| counted.first_day().map(|first| (first, counted.watermark())));
-            if let Some((first, end)) = known {
-                self.list(collection, first, end, refresh).await?;
+        let books = self.books.clone();
+        for counted in books.counted().all() {
+            if let Some((first, end)) = counted.days() {
+                self.list(counted.collection(), first, end, refresh).await?;
             }
         }
         Ok(())
@@ -183,7 +181,9 @@ impl Audit {
     async fn compare(&mut self, part: Part, refresh: &Refresh) -> Result<(), Failure> {
         let Part { collection, day, end } = part;
         let range = doc! { "$gte": start_of(day), "$lt": start_of(day + 1).min(end) };
-        let known = match self.books.counted(collection) {
+        let books = self.books.clone();
+        let counted = counted(&books, collection);
+        let known = match counted {
             Some(counted) => counted.known(day),
             None => self.books.ledger().book.known(day, end),
         };
@@ -197,22 +197,39 @@ impl Audit {
         if stored <= known {
             return Ok(());
         }
-        if collection == Messages::COLLECTION {
-            let tally = self.late_messages(part, refresh).await?;
-            self.books.ledger().add_late(day, &tally);
-            self.note(Late { collection, day, documents: tally.messages });
-            self.books.save_ledger(None).await;
-            self.books.save_audit(&self.record).await;
-        } else {
-            let late = stored - known;
-            if let Some(mut counted) = self.books.counted(collection) {
-                counted.add_late(day, late);
+        let documents = match counted {
+            Some(counted) => self.late_documents(counted, part, refresh).await?,
+            None => {
+                let tally = self.late_messages(part, refresh).await?;
+                self.books.ledger().add_late(day, &tally);
+                tally.messages
             }
-            self.note(Late { collection, day, documents: late });
-            self.books.save_counted(collection).await;
-            self.books.save_audit(&self.record).await;
+        };
+        self.note(Late { collection, day, documents });
+        match counted {
+            Some(counted) => self.books.save_counted(counted).await,
+            None => self.books.save_ledger(None).await,
         }
+        self.books.save_audit(&self.record).await;
         Ok(())
+    }
+
+    /// Counts what the documents of a day add to what was counted of it.
+    async fn late_documents(
+        &self,
+        counted: &dyn CountedCollection,
+        part: Part,
+        refresh: &Refresh,
+    ) -> Result<u64, Failure> {
+        let id = doc! { "$gte": start_of(part.day), "$lt": start_of(part.day + 1).min(part.end) };
+        let mut cursor =
+            self.store.find_by_id(part.collection, id, counted.projection(), refresh).await?;
+        let mut stored = counted.day();
+        while let Some(batch) = cursor.try_next().await.map_err(failure)? {
+            refresh.count_documents(documents(&batch).count());
+            stored.add(&batch);
+        }
+        Ok(stored.enter(part.day))
     }
 
     fn note(&mut self, late: Late) {
@@ -254,7 +271,11 @@ impl Audit {
         let before = start_of(part.day);
         book.watermark = Some(part.end);
         book.history = Some(History { read_to: before, end: part.end, entered: 0 });
-        Ledger::new(self.limits, book, Days::new(chrono_tz::UTC, 0))
+        Ledger::new(
+            self.limits,
+            book,
+            Days::new(chrono_tz::UTC, Reach { statistics: 0, people: 0 }),
+        )
     }
 
     async fn end(&mut self) {
@@ -275,12 +296,20 @@ impl Audit {
 
     fn families(&self) -> Families {
         let mut families = Families::default();
-        let late = std::iter::once(Messages::COLLECTION).chain(COUNTED).map(|collection| {
+        let others = self.books.counted().all().map(|counted| counted.collection());
+        let collections: BTreeSet<&str> =
+            others.into_iter().chain([Messages::COLLECTION]).collect();
+        let late = collections.into_iter().map(|collection| {
             ([collection], self.record.late.get(collection).copied().unwrap_or(0) as f64)
         });
         families.series(&AUDIT_LATE_DOCUMENTS, late);
         families
     }
+}
+
+/// What was counted of a collection other than messages, where days of it are known.
+fn counted<'a>(books: &'a Books, collection: &str) -> Option<&'a dyn CountedCollection> {
+    books.counted().all().into_iter().find(|counted| counted.collection() == collection)
 }
 
 #[async_trait]

@@ -14,7 +14,8 @@ use crate::exposition::Families;
 use crate::librechat::books::Books;
 use crate::librechat::data_set::present;
 use crate::librechat::document::Message;
-use crate::librechat::ledger::days::Day;
+use crate::librechat::groups::{AGENT, Groups};
+use crate::librechat::ledger::day::Day;
 use crate::librechat::store::{Store, documents};
 use crate::mongo::failure;
 
@@ -29,18 +30,25 @@ const PATIENCE: Duration = Duration::from_millis(500);
 pub struct DayReader {
     store: Store,
     books: Books,
+    projection: Document,
     read: u32,
 }
 
 impl DayReader {
-    /// A reader of the days that `books` lack.
-    pub fn new(store: Store, books: Books) -> DayReader {
-        DayReader { store, books, read: 0 }
+    /// A reader of the days that `books` lack, for `groups`.
+    pub fn new(store: Store, books: Books, groups: &Groups) -> DayReader {
+        DayReader { store, books, projection: projection(groups), read: 0 }
     }
 }
 
-fn projection() -> Document {
-    doc! { "createdAt": 1, "user": 1, "model": 1, "isCreatedByUser": 1, "sender": 1 }
+/// The fields of messages that days need.
+fn projection(groups: &Groups) -> Document {
+    let mut fields =
+        doc! { "createdAt": 1, "user": 1, "model": 1, "isCreatedByUser": 1, "sender": 1 };
+    if groups.has(AGENT) {
+        fields.extend(doc! { "content.type": 1, "content.tool_call.name": 1 });
+    }
+    fields
 }
 
 #[async_trait]
@@ -74,7 +82,7 @@ impl Collector for DayReader {
         let bound = |time: chrono::DateTime<_>| DateTime::from_millis(time.timestamp_millis());
         let filter = doc! { "createdAt": { "$gte": bound(begins), "$lt": bound(ends) } };
         let mut cursor =
-            self.store.find(Messages::COLLECTION, filter, projection(), refresh).await?;
+            self.store.find(Messages::COLLECTION, filter, self.projection.clone(), refresh).await?;
         let mut day = Day::default();
         while let Some(batch) = cursor.try_next().await.map_err(failure)? {
             self.books.check(edition)?;

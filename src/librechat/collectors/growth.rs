@@ -1,85 +1,153 @@
-//! The collectors of what is only counted: conversations, users and files ever stored.
+//! The collectors of collections to which documents are only ever added: conversations, users, files and
+//! transactions ever stored.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use futures_util::TryStreamExt;
 use mongodb::bson::doc;
+use tracing::info;
 
-use crate::collector::{Answer, Collector, Failure, Refresh, Schedule};
-use crate::exposition::{Description, Families};
+use crate::collector::{Answer, Collector, Failure, Next, Refresh, Schedule};
+use crate::exposition::Families;
+use crate::exposition::series::Shown;
 use crate::librechat::books::Books;
+use crate::librechat::counted_book::{CountedBook, CountedCollection};
 use crate::librechat::data_set::present;
+use crate::librechat::ledger::counted::{Counted, Sums};
 use crate::librechat::object_id::at;
+use crate::librechat::sheet::Sheet;
 use crate::librechat::store::{Store, documents, horizon};
 use crate::mongo::failure;
 
-/// Counts the documents of a collection: those stored at the start once, then those that come.
-pub struct Growth {
+/// How long one refresh reads before it saves what it has.
+const SLICE: Duration = Duration::from_secs(3);
+
+/// Adds up the documents of a collection: those stored at the start once, then those that come.
+pub struct Growth<S: Sums> {
+    name: &'static str,
     store: Store,
     books: Books,
-    collection: &'static str,
-    family: &'static Description,
-    settling_time: Duration,
-    tail_limit: usize,
-    interval: Duration,
+    book: Arc<CountedBook<S>>,
+    limits: Limits,
+    families: FamiliesOf<S>,
+    sheet: Sheet,
+    /// An empty sheet, for when the books are begun anew.
+    blank: Box<dyn Fn() -> Sheet + Send + Sync>,
+    /// The number of the books to which the sheet belongs.
+    edition: u64,
+    began: Option<Instant>,
 }
 
-impl Growth {
-    /// A counter `family` of the documents of `collection`, which is one of
-    /// [`COUNTED`](crate::librechat::books::COUNTED).
+/// Writes the families that are made of sums.
+pub type FamiliesOf<S> = Box<dyn Fn(&Counted<S>, &mut Sheet) + Send + Sync>;
+
+/// When and how much is read.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// From one refresh to the next.
+    pub interval: Duration,
+    /// How long a document may come late.
+    pub settling_time: Duration,
+    /// How many young documents are read again at every refresh.
+    pub tail: usize,
+}
+
+impl<S: Sums> Growth<S> {
+    /// A collector that enters documents in `book` and shows the `families` made of it on a sheet, which
+    /// `blank` makes for what was shown before.
     pub fn new(
+        name: &'static str,
         store: Store,
         books: Books,
-        collection: &'static str,
-        family: &'static Description,
-        settings: &crate::librechat::Settings,
-        interval: Duration,
-    ) -> Growth {
+        book: Arc<CountedBook<S>>,
+        limits: Limits,
+        families: FamiliesOf<S>,
+        blank: impl Fn(Shown) -> Sheet + Send + Sync + 'static,
+    ) -> Growth<S> {
+        let shown = book.counted().shown().clone();
         Growth {
+            name,
+            sheet: blank(shown),
+            blank: Box::new(move || blank(Shown::default())),
+            edition: books.edition(),
             store,
             books,
-            collection,
-            family,
-            settling_time: settings.settling_time,
-            tail_limit: settings.tail_limit,
-            interval,
+            book,
+            limits,
+            families,
+            began: None,
         }
     }
-}
 
-#[async_trait]
-impl Collector for Growth {
-    fn name(&self) -> &'static str {
-        self.collection
-    }
-
-    fn schedule(&self) -> Schedule {
-        Schedule::every(self.interval)
-    }
-
-    async fn refresh(&mut self, refresh: &Refresh) -> Result<Answer, Failure> {
+    /// Reads what comes after the watermark; true at its end.
+    async fn read(&self, refresh: &Refresh) -> Result<bool, Failure> {
+        let began = Instant::now();
         let mut seen_until = present(&self.store, &self.books, refresh).await?;
         let edition = self.books.edition();
-        let from = self.books.counted(self.collection).map(|counted| counted.watermark());
-        let id = doc! { "$gte": from };
-        let mut cursor =
-            self.store.find_by_id(self.collection, id, doc! { "_id": 1 }, refresh).await?;
+        let collection = self.book.collection();
+        let id = doc! { "$gte": self.book.counted().watermark() };
+        let mut cursor = self.store.find_by_id(collection, id, S::projection(), refresh).await?;
         while let Some(batch) = cursor.try_next().await.map_err(failure)? {
             self.books.check(edition)?;
             refresh.count_documents(documents(&batch).count());
             seen_until = horizon(&batch).map_or(seen_until, |time| time.min(seen_until));
-            let ids = documents(&batch).filter_map(|document| document.get_object_id("_id").ok());
-            if let Some(mut counted) = self.books.counted(self.collection) {
-                counted.enter(ids, self.tail_limit);
+            let last = documents(&batch).filter_map(|d| d.get_object_id("_id").ok()).last();
+            let mut counted = self.book.counted();
+            counted.enter(documents(&batch), self.limits.tail);
+            let settled = at(seen_until - self.limits.settling_time);
+            counted.settle(last.map_or(settled, |last| last.min(settled)));
+            if began.elapsed() > SLICE && last.is_some_and(|last| last < settled) {
+                return Ok(false);
             }
         }
-        let mut families = Families::default();
-        if let Some(mut counted) = self.books.counted(self.collection) {
-            counted.settle(at(seen_until - self.settling_time));
-            families.value(self.family, counted.total() as f64);
+        let mut counted = self.book.counted();
+        counted.settle(at(seen_until - self.limits.settling_time));
+        counted.completed();
+        Ok(true)
+    }
+
+    fn families(&mut self) -> Families {
+        let mut counted = self.book.counted();
+        if !counted.is_complete() {
+            return Families::default();
         }
-        self.books.save_counted(self.collection).await;
-        Ok(families.into())
+        (self.families)(&counted, &mut self.sheet);
+        let families = self.sheet.finish();
+        if self.sheet.shown().take_changed() {
+            counted.show(self.sheet.shown().shown().clone());
+        }
+        families
+    }
+}
+
+#[async_trait]
+impl<S: Sums> Collector for Growth<S> {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn schedule(&self) -> Schedule {
+        Schedule::every(self.limits.interval)
+    }
+
+    async fn refresh(&mut self, refresh: &Refresh) -> Result<Answer, Failure> {
+        let began = *self.began.get_or_insert_with(Instant::now);
+        let first_pass = !self.book.counted().is_complete();
+        let at_end = self.read(refresh).await?;
+        if self.edition != self.books.edition() {
+            self.edition = self.books.edition();
+            self.sheet = (self.blank)();
+        }
+        if first_pass && at_end {
+            let documents = self.book.counted().total().documents();
+            let seconds = (began.elapsed().as_secs_f64() * 10.0).round() / 10.0;
+            info!(collector = self.name, documents, seconds, "read once from the beginning");
+        }
+        let families = self.families();
+        self.books.save_counted(&*self.book).await;
+        let next = if at_end { Next::Interval } else { Next::Continue };
+        Ok(Answer { families, next })
     }
 }

@@ -14,7 +14,7 @@ use crate::librechat::store::Store;
 use crate::mongo::failure;
 
 /// LibreChat's collections that tell how it is used.
-const COLLECTIONS: [&str; 16] = [
+const COLLECTIONS: [&str; 21] = [
     "actions",
     "agents",
     "assistants",
@@ -23,12 +23,17 @@ const COLLECTIONS: [&str; 16] = [
     "conversations",
     "conversationtags",
     "files",
+    "keys",
     "memoryentries",
     "messages",
+    "pluginauths",
     "presets",
     "promptgroups",
+    "prompts",
     "sessions",
     "sharedlinks",
+    "tokens",
+    "toolcalls",
     "transactions",
     "users",
 ];

@@ -4,7 +4,8 @@
 //! * [`baseline`] reads the history, once;
 //! * [`day_reader`] reads days again after a restart;
 //! * [`feedback`] asks for ratings of old messages;
-//! * [`growth`] counts conversations, users and files;
+//! * [`growth`] adds up conversations, users, files and transactions;
+//! * [`survey`] looks through users, balances and other collections whose documents change;
 //! * [`inventory`] counts what is stored now;
 //! * [`audit`] looks for what was missed.
 
@@ -15,3 +16,4 @@ pub mod feedback;
 pub mod growth;
 pub mod inventory;
 pub mod messages;
+pub mod survey;

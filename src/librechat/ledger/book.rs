@@ -6,9 +6,9 @@ use mongodb::bson::oid::ObjectId;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::entry::{Entry, FirstReply};
-use super::labels::{Label, Labels};
+use super::labels::Labels;
 use super::ratings::Ratings;
-use super::tally::Tally;
+use super::tally::{Answer, Tally};
 use crate::librechat::object_id::{day_of, start_of};
 
 /// The sums over the history, and the messages that may still change.
@@ -91,11 +91,10 @@ impl Book {
 
     /// Adds what a message counts to the sums.
     pub fn seal(&mut self, id: ObjectId, entry: &Entry) {
-        let answered_by = answered_by(entry);
         let day = self.days.entry(day_of(id));
         let day = day.or_insert_with(|| Day { sample: id, tally: Tally::default() });
-        self.sealed.add(&entry.contribution, Some(answered_by));
-        day.tally.add(&entry.contribution, Some(answered_by));
+        add_settled(&mut self.sealed, entry);
+        add_settled(&mut day.tally, entry);
     }
 
     /// Adds messages of a day that were found later.
@@ -116,7 +115,7 @@ impl Book {
     pub fn tally_of(&self, day: u32, end: ObjectId) -> Tally {
         let mut tally = self.days.get(&day).map(|day| day.tally.clone()).unwrap_or_default();
         for entry in self.unsealed_of(day, end) {
-            tally.add(&entry.contribution, Some(answered_by(entry)));
+            add_settled(&mut tally, entry);
         }
         tally
     }
@@ -128,8 +127,14 @@ impl Book {
     }
 }
 
-fn answered_by(entry: &Entry) -> Label {
-    entry.answer.map(|answer| answer.model).unwrap_or_default()
+/// Adds a message of which nothing more is expected: no answer, and no end of a reply.
+fn add_settled(tally: &mut Tally, entry: &Entry) {
+    let contribution = &entry.contribution;
+    let answer: Answer = entry.answered().unwrap_or_default();
+    tally.add(contribution, Some(answer));
+    if entry.is_unfinished_reply() {
+        *tally.unfinished.entry(contribution.model).or_default() += 1;
+    }
 }
 
 fn unsealed<S: Serializer>(

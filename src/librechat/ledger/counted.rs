@@ -1,22 +1,93 @@
-//! How many documents of a collection were ever seen.
+//! What the documents of a collection to which documents are only ever added add up to.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
+use std::hash::Hash;
 
 use mongodb::bson::oid::ObjectId;
+use mongodb::bson::{Document, RawDocument, doc};
+use rustc_hash::FxHashMap;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::labels::Labels;
+use super::pairs;
+use crate::exposition::series::Shown;
 use crate::librechat::object_id::{at, day_of, time_of};
 
-/// The documents of a collection that were ever seen, counted by the day of `_id`.
+/// Sums over documents.
+pub trait Sums: Default + Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// What one document adds to them.
+    type Entry: Serialize + DeserializeOwned + Send + Sync;
+
+    /// Whether they are kept for each day too, so that an audit can find what is missing.
+    const BY_DAY: bool = true;
+
+    /// The fields of a document that they need.
+    fn projection() -> Document;
+
+    /// What a document adds.
+    fn read(document: &RawDocument, labels: &mut Labels) -> Self::Entry;
+
+    /// Adds a document.
+    fn add(&mut self, entry: &Self::Entry);
+
+    /// Adds other sums.
+    fn add_all(&mut self, others: &Self);
+
+    /// By how much each sum is more than that of `known`; nothing where it is less.
+    fn beyond(&self, known: &Self) -> Self;
+
+    /// How many documents were added.
+    fn documents(&self) -> u64;
+}
+
+/// The sum of documents of which nothing but their number matters.
+impl Sums for u64 {
+    type Entry = ();
+
+    fn projection() -> Document {
+        doc! { "_id": 1 }
+    }
+
+    fn read(_: &RawDocument, _: &mut Labels) {}
+
+    fn add(&mut self, (): &()) {
+        *self += 1;
+    }
+
+    fn add_all(&mut self, others: &u64) {
+        *self += others;
+    }
+
+    fn beyond(&self, known: &u64) -> u64 {
+        self.saturating_sub(*known)
+    }
+
+    fn documents(&self) -> u64 {
+        *self
+    }
+}
+
+/// The documents of a collection that were ever seen, added up.
 ///
 /// Documents after the watermark are remembered one by one until they have settled, so that one which
 /// is deleted the moment after it was seen stays counted.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Counted {
+#[serde(bound = "")]
+pub struct Counted<S: Sums> {
     watermark: ObjectId,
-    /// The documents before the watermark, by the day of `_id` in days since 1970.
-    days: BTreeMap<u32, u64>,
-    young: HashSet<Seen>,
+    /// Whether the collection was read to its end.
+    complete: bool,
+    /// The label values seen.
+    pub labels: Labels,
+    /// The sums over the documents before the watermark.
+    settled: S,
+    /// The same by the day of `_id` in days since 1970.
+    days: BTreeMap<u32, S>,
+    #[serde(with = "pairs")]
+    young: HashMap<Seen, S::Entry>,
+    /// What the families made of it have shown.
+    shown: Shown,
     #[serde(skip)]
     changed: bool,
 }
@@ -39,36 +110,58 @@ impl Seen {
     }
 }
 
-impl Default for Counted {
-    fn default() -> Counted {
+impl<S: Sums> Default for Counted<S> {
+    fn default() -> Counted<S> {
         Counted {
             watermark: ObjectId::from_bytes([0; 12]),
+            complete: false,
+            labels: Labels::default(),
+            settled: S::default(),
             days: BTreeMap::new(),
-            young: HashSet::new(),
+            young: HashMap::new(),
+            shown: Shown::default(),
             changed: false,
         }
     }
 }
 
-impl Counted {
+impl<S: Sums> Counted<S> {
     /// From where on documents are read.
     pub fn watermark(&self) -> ObjectId {
         self.watermark
     }
 
-    /// How many documents were ever seen.
-    pub fn total(&self) -> u64 {
-        self.days.values().sum::<u64>() + self.young.len() as u64
+    /// Whether the collection was read to its end, so that sums over all of it can be told.
+    pub fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    /// Notes that the collection was read to its end.
+    pub fn completed(&mut self) {
+        self.changed |= !self.complete;
+        self.complete = true;
+    }
+
+    /// The sums over all documents ever seen.
+    pub fn total(&self) -> S {
+        let mut total = self.settled.clone();
+        self.young.values().for_each(|entry| total.add(entry));
+        total
     }
 
     /// Enters documents in the order of `_id`, remembering at most `limit` one by one.
-    pub fn enter(&mut self, ids: impl Iterator<Item = ObjectId>, limit: usize) {
-        for id in ids.filter(|id| *id >= self.watermark) {
-            self.changed |= self.young.insert(Seen::of(id));
+    pub fn enter<'a>(&mut self, documents: impl Iterator<Item = &'a RawDocument>, limit: usize) {
+        for document in documents {
+            let Ok(id) = document.get_object_id("_id") else { continue };
+            if id >= self.watermark && !self.young.contains_key(&Seen::of(id)) {
+                let entry = S::read(document, &mut self.labels);
+                self.young.insert(Seen::of(id), entry);
+                self.changed = true;
+            }
         }
         let surplus = self.young.len().saturating_sub(limit);
         if surplus > 0 {
-            let mut young: Vec<&Seen> = self.young.iter().collect();
+            let mut young: Vec<&Seen> = self.young.keys().collect();
             let (_, first_kept, _) = young.select_nth_unstable(surplus);
             let next = first_kept.earliest_id();
             self.settle(next);
@@ -78,9 +171,11 @@ impl Counted {
     /// Moves the watermark to `next`, past documents that have settled.
     pub fn settle(&mut self, next: ObjectId) {
         let next = next.max(self.watermark);
-        let settled = self.young.extract_if(|seen| seen.earliest_id() < next);
-        for seen in settled {
-            *self.days.entry(day_of(seen.earliest_id())).or_default() += 1;
+        for (seen, entry) in self.young.extract_if(|seen, _| seen.earliest_id() < next) {
+            self.settled.add(&entry);
+            if S::BY_DAY {
+                self.days.entry(day_of(seen.earliest_id())).or_default().add(&entry);
+            }
             self.changed = true;
         }
         self.watermark = at(time_of(next));
@@ -88,7 +183,7 @@ impl Counted {
 
     /// How many documents of a day are known before the watermark.
     pub fn known(&self, day: u32) -> u64 {
-        self.days.get(&day).copied().unwrap_or(0)
+        self.days.get(&day).map_or(0, S::documents)
     }
 
     /// The first day of which a document is known.
@@ -96,9 +191,25 @@ impl Counted {
         self.days.keys().next().copied()
     }
 
-    /// Adds documents of a day that were found later.
-    pub fn add_late(&mut self, day: u32, late: u64) {
-        *self.days.entry(day).or_default() += late;
+    /// Adds what the documents of a day that are `stored` before the watermark add up to beyond what is
+    /// known of it. Returns how many documents that are.
+    pub fn add_late(&mut self, day: u32, stored: &S) -> u64 {
+        let known = self.days.entry(day).or_default();
+        let late = stored.beyond(known);
+        known.add_all(&late);
+        self.settled.add_all(&late);
+        self.changed = true;
+        late.documents()
+    }
+
+    /// What the families made of it have shown.
+    pub fn shown(&self) -> &Shown {
+        &self.shown
+    }
+
+    /// Notes what the families made of it have shown.
+    pub fn show(&mut self, shown: Shown) {
+        self.shown = shown;
         self.changed = true;
     }
 
@@ -113,31 +224,52 @@ impl Counted {
     }
 }
 
+/// Adds the sums of `others` to those of the same keys.
+pub fn add_each<K: Eq + Hash + Copy, V: std::ops::AddAssign + Copy + Default>(
+    sums: &mut FxHashMap<K, V>,
+    others: &FxHashMap<K, V>,
+) {
+    for (key, value) in others {
+        *sums.entry(*key).or_default() += *value;
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use mongodb::bson::RawDocumentBuf;
+
     use super::*;
 
-    fn id(second: u32, counter: u8) -> ObjectId {
-        ObjectId::from_parts(second, [0; 5], [0, 0, counter])
+    fn document(second: u32, counter: u8) -> RawDocumentBuf {
+        let id = ObjectId::from_parts(second, [0; 5], [0, 0, counter]);
+        RawDocumentBuf::try_from(&doc! { "_id": id }).expect("a document of a test")
+    }
+
+    fn enter(counted: &mut Counted<u64>, ids: &[(u32, u8)]) {
+        let documents: Vec<_> =
+            ids.iter().map(|(second, counter)| document(*second, *counter)).collect();
+        counted.enter(documents.iter().map(|document| &**document), 10);
     }
 
     #[test]
     fn a_document_counts_once_however_often_it_is_read() {
         let mut counted = Counted::default();
-        counted.enter([id(100, 1), id(100, 2), id(200, 1)].into_iter(), 10);
-        counted.enter([id(100, 1), id(200, 1)].into_iter(), 10);
+        enter(&mut counted, &[(100, 1), (100, 2), (200, 1)]);
+        enter(&mut counted, &[(100, 1), (200, 1)]);
         assert_eq!(counted.total(), 3);
-        counted.settle(id(150, 0));
+        counted.settle(at(time_of(ObjectId::from_parts(150, [0; 5], [0; 3]))));
         assert_eq!((counted.total(), counted.known(0), counted.young.len()), (3, 2, 1));
-        counted.enter([id(120, 3)].into_iter(), 10);
+        enter(&mut counted, &[(120, 3)]);
         assert_eq!(counted.total(), 3, "what lies before the watermark is the audit's");
+        assert_eq!((counted.add_late(0, &5), counted.total()), (3, 6));
     }
 
     #[test]
     fn more_than_the_limit_settle_at_once() {
-        let mut counted = Counted::default();
-        counted.enter((0..100).map(|second| id(second, 0)), 10);
+        let mut counted: Counted<u64> = Counted::default();
+        let ids: Vec<(u32, u8)> = (0..100).map(|second| (second, 0)).collect();
+        enter(&mut counted, &ids);
         assert_eq!((counted.total(), counted.young.len()), (100, 10));
-        assert_eq!(counted.watermark(), id(90, 0));
+        assert_eq!(counted.watermark(), ObjectId::from_parts(90, [0; 5], [0; 3]));
     }
 }

@@ -5,13 +5,15 @@
 //! settings, and none of it is saved: after a restart [`day_reader`](crate::librechat::collectors::day_reader) reads it again.
 
 use std::collections::BTreeMap;
+use std::ops::RangeBounds;
 use std::sync::Arc;
 
-use chrono::{DateTime, Datelike, Days as Span, NaiveDate, NaiveTime, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, Days as Span, NaiveDate, NaiveTime, TimeDelta, Timelike, Utc};
 use chrono_tz::Tz;
 use roaring::RoaringBitmap;
 use rustc_hash::FxHashMap;
 
+use super::day::{Activity, Day};
 use super::labels::Label;
 use super::statistics::Statistics;
 
@@ -19,82 +21,83 @@ use super::statistics::Statistics;
 #[derive(Debug)]
 pub struct Days {
     timezone: Tz,
-    /// Over how many complete days the statistics go.
-    statistics_days: u16,
+    reach: Reach,
     days: BTreeMap<NaiveDate, Day>,
     /// From this day on, everything that was sealed is entered.
     known_from: Option<NaiveDate>,
     /// The last statistics and the day on which they were made, while nothing before it has changed.
     statistics: Option<(NaiveDate, Arc<Statistics>)>,
+    /// The messages of each person since a day, while that day and nothing before today has changed.
+    messages: Option<(NaiveDate, FxHashMap<u32, u64>)>,
 }
 
-/// What happened on one day.
-#[derive(Debug, Clone, Default)]
-pub struct Day {
-    /// The people with a message.
-    pub people: RoaringBitmap,
-    /// The messages by and to each person.
-    pub messages: FxHashMap<u32, u32>,
-    /// The replies of each model.
-    pub replies: FxHashMap<Label, u32>,
-}
-
-/// What one message adds to its day.
-#[derive(Debug, Clone, Copy)]
-pub struct Activity {
-    /// `createdAt`.
-    pub time: DateTime<Utc>,
-    /// The number of the person.
-    pub user: Option<u32>,
-    /// The model, where the message is a reply.
-    pub replied: Option<Label>,
-}
-
-impl Day {
-    /// Adds a message.
-    pub fn add(&mut self, activity: &Activity) {
-        if let Some(user) = activity.user {
-            self.people.insert(user);
-            *self.messages.entry(user).or_default() += 1;
-        }
-        if let Some(model) = activity.replied {
-            *self.replies.entry(model).or_default() += 1;
-        }
-    }
-
-    fn add_all(&mut self, other: Day) {
-        self.people |= other.people;
-        for (user, messages) in other.messages {
-            *self.messages.entry(user).or_default() += messages;
-        }
-        for (model, replies) in other.replies {
-            *self.replies.entry(model).or_default() += replies;
-        }
-    }
+/// How far back days are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reach {
+    /// Over how many complete days the statistics go.
+    pub statistics: u16,
+    /// Over how many days before today people are followed.
+    pub people: u16,
 }
 
 impl Days {
-    /// No days; they begin at midnight in `timezone`, and the statistics go over `statistics_days`.
-    pub fn new(timezone: Tz, statistics_days: u16) -> Days {
+    /// No days; they begin at midnight in `timezone`.
+    pub fn new(timezone: Tz, reach: Reach) -> Days {
         Days {
             timezone,
-            statistics_days,
+            reach,
             days: BTreeMap::new(),
             known_from: None,
             statistics: None,
+            messages: None,
         }
     }
 
     /// Whether the day of `time` can matter now. Quick, and generous by a day or two.
     pub fn may_keep(&self, time: DateTime<Utc>, now: DateTime<Utc>) -> bool {
-        time > now - TimeDelta::days(33.max(i64::from(self.statistics_days) + 2))
+        let days = self.reach.statistics.max(self.reach.people);
+        time > now - TimeDelta::days(33.max(i64::from(days) + 2))
     }
 
     /// Adds a message that was sealed.
-    pub fn add(&mut self, activity: &Activity) {
-        let day = self.day(activity.time);
-        self.days.entry(day).or_default().add(activity);
+    pub fn add(&mut self, activity: &Activity<'_>) {
+        let local = activity.time.with_timezone(&self.timezone);
+        let day = local.date_naive();
+        self.days.entry(day).or_default().add(activity, local.hour());
         self.statistics.take_if(|(today, _)| day < *today);
+        if let (Some((first, messages)), Some(user)) = (&mut self.messages, activity.user)
+            && day >= *first
+        {
+            *messages.entry(user).or_default() += 1;
+        }
+    }
+
+    /// The local hour of a time.
+    pub fn hour(&self, time: DateTime<Utc>) -> u32 {
+        time.with_timezone(&self.timezone).hour()
+    }
+
+    /// The days in a range.
+    pub(super) fn range(
+        &self,
+        dates: impl RangeBounds<NaiveDate>,
+    ) -> impl Iterator<Item = (&NaiveDate, &Day)> {
+        self.days.range(dates)
+    }
+
+    /// The messages of each person since `first`, without those that are young.
+    pub(super) fn messages_since(&mut self, first: NaiveDate) -> &FxHashMap<u32, u64> {
+        let known = self.messages.take().filter(|(day, _)| *day == first);
+        let (_, messages) = self.messages.insert(known.unwrap_or_else(|| {
+            let mut sum: FxHashMap<u32, u64> = FxHashMap::default();
+            for day in self.days.range(first..).map(|(_, day)| day) {
+                for (user, doings) in &day.doings {
+                    *sum.entry(*user).or_default() += u64::from(doings.messages);
+                }
+            }
+            (first, sum)
+        }));
+        messages
     }
 
     /// Notes that everything sealed has been entered.
@@ -107,6 +110,7 @@ impl Days {
         self.days.clear();
         self.known_from = None;
         self.statistics = None;
+        self.messages = None;
     }
 
     /// The newest day that must still be read again, its beginning and its end.
@@ -121,6 +125,7 @@ impl Days {
         self.days.entry(day).or_default().add_all(messages);
         self.known_from = Some(day);
         self.statistics = None;
+        self.messages = None;
     }
 
     /// Forgets the days that no number needs any more.
@@ -133,10 +138,10 @@ impl Days {
 
     /// How many different people were active today, this week and this month, counting the people of
     /// the days and `young`, of whom the days do not know yet. `None` where days are missing.
-    pub fn unique_users(
+    pub fn unique_users<'a>(
         &self,
         now: DateTime<Utc>,
-        young: impl Iterator<Item = Activity>,
+        young: impl Iterator<Item = Activity<'a>>,
     ) -> [Option<u64>; 3] {
         let beginnings = self.beginnings(now);
         let mut sets = beginnings.map(|beginning| {
@@ -160,10 +165,10 @@ impl Days {
     }
 
     /// The replies of each model today, counting `young`. `None` if today is not known.
-    pub fn replies_today(
+    pub fn replies_today<'a>(
         &self,
         now: DateTime<Utc>,
-        young: impl Iterator<Item = Activity>,
+        young: impl Iterator<Item = Activity<'a>>,
     ) -> Option<FxHashMap<Label, u64>> {
         let today = self.day(now);
         let mut replies: FxHashMap<Label, u64> = FxHashMap::default();
@@ -180,13 +185,13 @@ impl Days {
 
     /// The statistics over the complete days before today, counting `young`. `None` where days are
     /// missing.
-    pub fn statistics(
+    pub fn statistics<'a>(
         &mut self,
         now: DateTime<Utc>,
-        young: impl Iterator<Item = Activity>,
+        young: impl Iterator<Item = Activity<'a>>,
     ) -> Option<Arc<Statistics>> {
         let today = self.day(now);
-        let first = before(today, self.statistics_days);
+        let first = before(today, self.reach.statistics);
         if !self.is_known_from(first) {
             return None;
         }
@@ -194,7 +199,7 @@ impl Days {
         for activity in young {
             let day = self.day(activity.time);
             if (first..today).contains(&day) {
-                added.entry(day).or_default().add(&activity);
+                added.entry(day).or_default().add(&activity, self.hour(activity.time));
             }
         }
         if let Some((day, statistics)) = &self.statistics
@@ -204,10 +209,10 @@ impl Days {
             return Some(Arc::clone(statistics));
         }
         let only_sealed = added.is_empty();
-        let days = first.iter_days().take(self.statistics_days.into()).map(|date| {
+        let days = first.iter_days().take(self.reach.statistics.into()).map(|date| {
             let mut day = self.days.get(&date).cloned().unwrap_or_default();
             day.add_all(added.remove(&date).unwrap_or_default());
-            day
+            (date, day)
         });
         let statistics = Arc::new(Statistics::over(days));
         if only_sealed {
@@ -216,8 +221,13 @@ impl Days {
         Some(statistics)
     }
 
-    fn day(&self, time: DateTime<Utc>) -> NaiveDate {
+    pub(super) fn day(&self, time: DateTime<Utc>) -> NaiveDate {
         time.with_timezone(&self.timezone).date_naive()
+    }
+
+    /// The day of `time`, or a later one where that has no local time.
+    pub(super) fn day_or_later(&self, time: DateTime<Utc>) -> NaiveDate {
+        if time == DateTime::<Utc>::MAX_UTC { NaiveDate::MAX } else { self.day(time) }
     }
 
     /// The first moment of a day. Where the clocks skip midnight, it is the first time after.
@@ -230,7 +240,7 @@ impl Days {
         local.map_or_else(|| midnight.and_utc(), |time| time.to_utc())
     }
 
-    fn is_known_from(&self, day: NaiveDate) -> bool {
+    pub(super) fn is_known_from(&self, day: NaiveDate) -> bool {
         self.known_from.is_some_and(|known| known <= day)
     }
 
@@ -245,11 +255,13 @@ impl Days {
     /// The first day that any number needs.
     fn earliest(&self, now: DateTime<Utc>) -> NaiveDate {
         let [today, monday, first] = self.beginnings(now);
-        monday.min(first).min(before(today, self.statistics_days))
+        let days = self.reach.statistics.max(self.reach.people);
+        monday.min(first).min(before(today, days))
     }
 }
 
-fn before(day: NaiveDate, days: u16) -> NaiveDate {
+/// The day that lies so many days before another.
+pub(super) fn before(day: NaiveDate, days: u16) -> NaiveDate {
     day.checked_sub_days(Span::new(days.into())).unwrap_or(NaiveDate::MIN)
 }
 
@@ -263,21 +275,23 @@ mod tests {
 
     use super::*;
 
+    const REACH: Reach = Reach { statistics: 3, people: 0 };
+
     fn utc(day: u32, hour: u32) -> DateTime<Utc> {
         Utc.with_ymd_and_hms(2026, 3, day, hour, 30, 0).single().expect("a time of a test")
     }
 
-    fn by(user: u32, time: DateTime<Utc>) -> Activity {
-        Activity { time, user: Some(user), replied: None }
+    fn by(user: u32, time: DateTime<Utc>) -> Activity<'static> {
+        Activity { time, user: Some(user), replied: None, by_agent: false, servers: &[] }
     }
 
     fn days(timezone: Tz) -> Days {
-        let mut days = Days::new(timezone, 3);
+        let mut days = Days::new(timezone, REACH);
         days.all_known();
         days
     }
 
-    fn unique(days: &Days, now: DateTime<Utc>, young: &[Activity]) -> [u64; 3] {
+    fn unique(days: &Days, now: DateTime<Utc>, young: &[Activity<'_>]) -> [u64; 3] {
         days.unique_users(now, young.iter().copied()).map(|people| people.expect("known"))
     }
 
@@ -322,7 +336,7 @@ mod tests {
 
     #[test]
     fn days_that_were_not_read_are_not_told() {
-        let mut days = Days::new(Tz::UTC, 3);
+        let mut days = Days::new(Tz::UTC, REACH);
         let now = utc(4, 12); // Wednesday
         let mut read = Vec::new();
         while let Some((day, from, to)) = days.missing(now) {

@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use mongodb::bson::oid::ObjectId;
 use serde::{Deserialize, Serialize};
 
+use super::durations::Ended;
 use super::labels::{Label, Labels};
 use super::ratings::Rated;
-use super::tally::Contribution;
+use super::tally::{Answer, Contribution};
 use crate::librechat::document::Message;
+use crate::librechat::mcp;
+use crate::librechat::object_id::time_of;
 
 /// What is kept of a message that may still change or lies in a window.
 ///
@@ -31,8 +34,14 @@ pub struct Entry {
     #[serde(default, with = "chrono::serde::ts_milliseconds_option")]
     pub created_at: Option<DateTime<Utc>>,
     /// `updatedAt`.
-    #[serde(skip)]
+    #[serde(default, with = "chrono::serde::ts_milliseconds_option")]
     pub updated_at: Option<DateTime<Utc>>,
+    /// Whether its model is an agent.
+    #[serde(skip)]
+    pub by_agent: bool,
+    /// The MCP servers that it uses.
+    #[serde(skip)]
+    pub servers: Box<[Label]>,
     /// Whether the last read found the document.
     #[serde(skip)]
     pub present: bool,
@@ -47,6 +56,9 @@ pub struct Entry {
     pub followed: bool,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     unfinished: bool,
+    /// Whether it was seen unfinished and then finished.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    resumed: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     message_id: Option<Box<str>>,
     #[serde(skip)]
@@ -103,11 +115,50 @@ pub struct FirstReply {
     pub id: ObjectId,
     /// Its model.
     pub model: Label,
+    /// When it ended; `None` if it failed, is not finished or does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Ended>,
 }
+
+impl FirstReply {
+    /// What a reply means to its question; `resumed` tells whether it was seen unfinished before.
+    fn new(reply: &Message<'_>, model: Label, resumed: bool) -> FirstReply {
+        let inserted_at = time_of(reply.id);
+        let created_at = reply.created_at.filter(|created_at| {
+            // For an imported or forked reply, nobody waited.
+            let is_copy = (inserted_at - *created_at).abs() > CLOCKS_DIFFER;
+            !is_copy && !reply.error && !reply.unfinished
+        });
+        let ended = created_at.map(|created_at| Ended {
+            created_at,
+            rewritten_at: reply.updated_at.filter(|time| *time > created_at),
+            resumed,
+        });
+        FirstReply { id: reply.id, model, ended }
+    }
+
+    /// Takes over what was known of the reply to a question that was corrected at some time.
+    pub fn follow(&mut self, known: &FirstReply, corrected_at: Option<DateTime<Utc>>) {
+        if let (Some(ended), Some(known)) = (&mut self.ended, known.ended) {
+            ended.resumed |= known.was_completed(corrected_at);
+        }
+    }
+}
+
+/// How far the clocks of LibreChat and MongoDB may differ.
+const CLOCKS_DIFFER: TimeDelta = TimeDelta::minutes(5);
 
 impl Entry {
     /// The entry of a message of the person with the number `user`.
     pub fn new(message: &Message<'_>, user: Option<u32>, labels: &mut Labels) -> Entry {
+        let mut servers: Vec<Label> = message
+            .tool_calls
+            .iter()
+            .filter_map(|call| mcp::server(call.tool?))
+            .map(|server| labels.label(server))
+            .collect();
+        servers.sort_unstable();
+        servers.dedup();
         let tool_calls = message
             .tool_calls
             .iter()
@@ -128,11 +179,14 @@ impl Entry {
             conversation: None,
             created_at: message.created_at,
             updated_at: message.updated_at,
+            by_agent: message.model.is_some_and(mcp::is_agent),
+            servers: servers.into(),
             present: true,
             sealed: false,
             openness: Openness::Closed,
             followed: false,
             unfinished: message.unfinished,
+            resumed: false,
             message_id: message.message_id.filter(|_| message.by_user).map(Box::from),
             feedback: Rated::read(message, labels),
         }
@@ -143,9 +197,34 @@ impl Entry {
         self.contribution == other.contribution
             && self.answer == other.answer
             && self.created_at == other.created_at
+            && self.updated_at == other.updated_at
             && self.openness == other.openness
             && self.unfinished == other.unfinished
+            && self.resumed == other.resumed
             && self.message_id == other.message_id
+    }
+
+    /// What is known of the answer to it: by which model, and after how many milliseconds.
+    pub fn answered(&self) -> Option<Answer> {
+        let answer = self.answer?;
+        let waited = answer
+            .ended
+            .zip(self.created_at)
+            .and_then(|(ended, asked_at)| ended.waited(asked_at, self.updated_at));
+        Some(Answer { model: answer.model, waited })
+    }
+
+    /// Takes over what was known of the message when it was read before.
+    pub fn follow(&mut self, known: &Entry) {
+        self.answer = known.answer;
+        self.openness = known.openness;
+        self.followed = known.followed;
+        self.resumed = known.resumed || (known.unfinished && !self.unfinished);
+    }
+
+    /// What it means to the question to which it is a reply.
+    pub fn as_reply(&self, message: &Message<'_>) -> FirstReply {
+        FirstReply::new(message, self.contribution.model, self.resumed)
     }
 
     /// The `messageId` of a user message.
@@ -156,6 +235,12 @@ impl Entry {
     /// Whether it is a user message to which no reply is known.
     pub fn is_unanswered(&self) -> bool {
         self.contribution.by_user && self.answer.is_none()
+    }
+
+    /// Whether it is a user message whose answer has not settled where everything before `settled` has:
+    /// a correction of the answer may still change how long it took.
+    pub fn awaits_reply_after(&self, settled: ObjectId) -> bool {
+        self.answer.is_some_and(|answer| answer.id >= settled)
     }
 
     /// Whether it is a reply that may still be completed.

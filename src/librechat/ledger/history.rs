@@ -40,7 +40,7 @@ impl Ledger {
                 self.enter(message, entry);
             } else {
                 // A whole reply of the history can change no more.
-                self.note_reply(&message, entry.contribution.model);
+                self.note_reply(&message, entry.as_reply(&message));
                 self.seal(message.id, &entry);
             }
         }
@@ -66,7 +66,7 @@ impl Ledger {
     fn settle_history(&mut self, history: History) {
         let present = time_of(history.read_to);
         let settled = at(present - self.limits.settling_time).min(history.end);
-        self.note_open(FIRST..history.end, present);
+        self.note_open(FIRST..history.end, settled, present);
         self.seal_rested(FIRST..settled, present);
         self.book.entries.retain(|id, entry| !entry.sealed || *id >= history.end);
         self.book.first_replies.retain(|_, first| first.id >= settled);

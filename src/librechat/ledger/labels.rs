@@ -13,6 +13,15 @@ const MAX_CHARACTERS: usize = 128;
 /// somebody who makes up names can take.
 const MAX_LABELS: usize = 10_000;
 
+/// The label value of what a document does not name.
+pub const UNKNOWN: &str = "unknown";
+
+/// What of a stored string becomes a label value.
+pub fn cut(name: &str) -> &str {
+    let end = name.char_indices().nth(MAX_CHARACTERS).map_or(name.len(), |(end, _)| end);
+    &name[..end]
+}
+
 /// A string kept in [`Labels`].
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize,
@@ -38,7 +47,7 @@ pub struct Labels {
 impl Default for Labels {
     fn default() -> Labels {
         let mut labels = Labels { numbers: HashMap::new(), names: Vec::new() };
-        labels.label("unknown");
+        labels.label(UNKNOWN);
         labels.label(OTHER);
         labels
     }
@@ -47,8 +56,7 @@ impl Default for Labels {
 impl Labels {
     /// The label of a string, of which the first 128 characters count.
     pub fn label(&mut self, name: &str) -> Label {
-        let end = name.char_indices().nth(MAX_CHARACTERS).map_or(name.len(), |(end, _)| end);
-        let name = &name[..end];
+        let name = cut(name);
         if let Some(label) = self.numbers.get(name) {
             return *label;
         }
@@ -70,7 +78,7 @@ impl Labels {
 
     /// The string of a label.
     pub fn name(&self, label: Label) -> &str {
-        self.names.get(label.0 as usize).map_or("unknown", |name| name)
+        self.names.get(label.0 as usize).map_or(UNKNOWN, |name| name)
     }
 }
 

@@ -8,9 +8,10 @@ use mongodb::bson::oid::ObjectId;
 use rustc_hash::FxHashMap;
 
 use super::book::{Book, History};
-use super::days::{Activity, Day};
+use super::day::{Activity, Day};
 use super::entry::Entry;
 use super::labels::Label;
+use super::returning::{PeopleOf, TIERS};
 use super::statistics::Statistics;
 use super::tally::Tally;
 use super::{FIRST, Ledger};
@@ -32,6 +33,22 @@ impl Ledger {
         self.days.statistics(now, young(&self.book))
     }
 
+    /// How many different people were active in the last `days` times 24 hours, and how many of these
+    /// in as long a time before it too.
+    pub fn comers(&self, now: DateTime<Utc>, days: u16) -> (Option<u64>, Option<u64>) {
+        self.days.comers(now, days, young(&self.book))
+    }
+
+    /// How many people have how many messages in the last 30 local days, by tier.
+    pub fn power_users(&mut self, now: DateTime<Utc>) -> Option<[u64; TIERS.len()]> {
+        self.days.power_users(now, young(&self.book))
+    }
+
+    /// The people who used each agent, and each MCP server, in the last 30 local days.
+    pub fn people_of(&self, now: DateTime<Utc>) -> Option<(PeopleOf, PeopleOf)> {
+        self.days.people_of(now, young(&self.book))
+    }
+
     /// The newest local day whose messages must be read again, its beginning and its end.
     pub fn missing_day(
         &self,
@@ -44,10 +61,11 @@ impl Ledger {
     pub fn read_day<'a>(&mut self, day: &mut Day, messages: impl Iterator<Item = Message<'a>>) {
         let Some(sealed) = &self.sealed_before else { return };
         for message in messages.filter(|message| sealed.contains(message.id)) {
-            let Some(time) = message.created_at else { continue };
             let user = message.user.map(|user| self.people.number(user));
-            let model = self.book.labels.label_or_unknown(message.model);
-            day.add(&Activity { time, user, replied: (!message.by_user).then_some(model) });
+            let entry = Entry::new(&message, user, &mut self.book.labels);
+            if let Some(activity) = activity(&entry) {
+                day.add(&activity, self.days.hour(activity.time));
+            }
         }
     }
 
@@ -93,16 +111,18 @@ impl SealedBefore {
 }
 
 /// What the messages that are not sealed add to their days.
-fn young(book: &Book) -> impl Iterator<Item = Activity> {
+fn young(book: &Book) -> impl Iterator<Item = Activity<'_>> {
     book.entries.values().filter(|entry| !entry.sealed).filter_map(activity)
 }
 
 /// What a message adds to its day, if the last read found it.
-pub fn activity(entry: &Entry) -> Option<Activity> {
+pub fn activity(entry: &Entry) -> Option<Activity<'_>> {
     let contribution = &entry.contribution;
     entry.created_at.filter(|_| entry.present).map(|time| Activity {
         time,
         user: entry.user,
         replied: (!contribution.by_user).then_some(contribution.model),
+        by_agent: entry.by_agent,
+        servers: &entry.servers,
     })
 }

@@ -12,20 +12,27 @@
 //! * [`tail`], [`history`] and [`local_days`]: what is done with messages that were read, by where they
 //!   lie, and [`settling`]: linking questions to replies, following what is open, sealing the rest;
 //! * [`book`]: the part that is saved, with [`entry`] for one message and [`tally`] for sums;
-//! * [`windows`], [`days`], [`statistics`] and [`ratings`]: what else messages add up to;
-//! * [`counted`]: how many documents other collections have had;
+//! * [`windows`], [`durations`] and [`ratings`]: what else messages add up to; [`day`] and [`days`]: what
+//!   happened on which local day, with [`statistics`] over them and [`returning`] people;
+//! * [`counted`]: what the documents of other collections add up to, with [`spending`] for transactions
+//!   and [`spending_of_users`] for those of single people;
 //! * [`labels`] and `pairs`: strings kept once, and maps in the state file.
 
 pub mod book;
 pub mod counted;
+pub mod day;
 pub mod days;
+pub mod durations;
 pub mod entry;
 pub mod history;
 pub mod labels;
 pub mod local_days;
 mod pairs;
 pub mod ratings;
+pub mod returning;
 pub mod settling;
+pub mod spending;
+pub mod spending_of_users;
 pub mod statistics;
 pub mod tail;
 pub mod tally;
@@ -112,7 +119,7 @@ impl Ledger {
     pub fn total(&self) -> Tally {
         let mut total = self.book.sealed.clone();
         for entry in self.book.entries.values().filter(|entry| !entry.sealed) {
-            total.add(&entry.contribution, entry.answer.map(|answer| answer.model));
+            total.add(&entry.contribution, entry.answered());
         }
         total
     }

@@ -91,9 +91,12 @@ pub struct RatingTally {
     /// Messages with feedback by tag.
     #[serde(with = "pairs")]
     pub tags: FxHashMap<Label, u64>,
-    /// Ratings by model and tag.
+    /// Ratings by model and tag, of those that have both.
     #[serde(with = "pairs")]
     pub tags_of_models: FxHashMap<(Label, Label), Thumbs>,
+    /// All ratings by model and tag.
+    #[serde(default, with = "pairs")]
+    pub all: FxHashMap<(Option<Label>, Option<Label>), Thumbs>,
 }
 
 impl RatingTally {
@@ -105,6 +108,7 @@ impl RatingTally {
         }
         let Some(rating) = rated.rating else { return };
         self.thumbs.add(rating);
+        self.all.entry((rated.model, rated.tag)).or_default().add(rating);
         if let Some(model) = rated.model {
             self.models.entry(model).or_default().add(rating);
             if let Some(tag) = rated.tag {

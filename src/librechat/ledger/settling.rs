@@ -10,7 +10,6 @@ use mongodb::bson::oid::ObjectId;
 use super::Ledger;
 use super::book::Book;
 use super::entry::{Entry, FirstReply, Openness};
-use super::labels::Label;
 use super::local_days::activity;
 use crate::librechat::document::Message;
 use crate::librechat::object_id::{at, seconds_between};
@@ -23,28 +22,25 @@ const MAX_OPEN: usize = 10_000;
 
 impl Ledger {
     pub(super) fn enter(&mut self, message: Message<'_>, mut entry: Entry) {
+        let known = self.book.entries.get(&message.id);
+        if let Some(known) = known {
+            entry.follow(known);
+        }
+        let sealed = known.is_some_and(|known| known.sealed);
+        let is_as_saved = known.is_some_and(|known| entry.is_saved_like(known));
         if !message.by_user {
-            self.note_reply(&message, entry.contribution.model);
+            self.note_reply(&message, entry.as_reply(&message));
         }
-        if let Some(known) = self.book.entries.get(&message.id) {
-            if known.sealed {
-                return;
-            }
-            entry.answer = known.answer;
-            entry.openness = known.openness;
-            entry.followed = known.followed;
-            self.changed |= !entry.is_saved_like(known);
-        } else {
-            self.changed = true;
+        if !sealed {
+            self.changed |= !is_as_saved;
+            self.book.entries.insert(message.id, entry);
         }
-        self.book.entries.insert(message.id, entry);
     }
 
-    pub(super) fn note_reply(&mut self, message: &Message<'_>, model: Label) {
+    pub(super) fn note_reply(&mut self, message: &Message<'_>, reply: FirstReply) {
         let Some(parent) = message.parent_message_id else { return };
-        let reply = FirstReply { id: message.id, model };
         match self.book.first_replies.get_mut(parent) {
-            Some(first) if first.id <= reply.id => {}
+            Some(first) if first.id < reply.id => {}
             Some(first) => *first = reply,
             None => {
                 self.book.first_replies.insert(parent.into(), reply);
@@ -52,16 +48,23 @@ impl Ledger {
         }
     }
 
-    /// Gives each unanswered user message the first reply to it, if one came within a day.
+    /// Gives each user message that is not sealed the first reply to it, if one came within a day, as the
+    /// reply was when it was last read.
     pub(super) fn link_answers(&mut self) {
         let Book { entries, first_replies, .. } = &mut self.book;
-        for (id, entry) in entries {
-            if let Some(message_id) = entry.question().filter(|_| entry.answer.is_none()) {
-                entry.answer = first_replies
-                    .get(message_id)
-                    .copied()
-                    .filter(|answer| is_within_a_day(*id, answer.id));
-                self.changed |= entry.answer.is_some();
+        for (id, entry) in entries.iter_mut().filter(|(_, entry)| !entry.sealed) {
+            let Some(message_id) = entry.question() else { continue };
+            let reply = first_replies.get(message_id).filter(|r| is_within_a_day(*id, r.id));
+            let Some(mut reply) = reply.copied() else { continue };
+            if let Some(known) = &entry.answer {
+                if known.id != reply.id {
+                    continue;
+                }
+                reply.follow(known, entry.updated_at);
+            }
+            if entry.answer != Some(reply) {
+                entry.answer = Some(reply);
+                self.changed = true;
             }
         }
     }
@@ -70,9 +73,11 @@ impl Ledger {
     pub(super) fn seal_rested(&mut self, range: Range<ObjectId>, now: DateTime<Utc>) {
         let mut open = 0;
         let mut sealing: Vec<ObjectId> = Vec::new();
-        let unsealed = self.book.entries.range(range).rev().filter(|(_, entry)| !entry.sealed);
+        let unsealed =
+            self.book.entries.range(range.clone()).rev().filter(|(_, entry)| !entry.sealed);
         for (id, entry) in unsealed {
-            let rested = entry.openness.has_rested(self.limits.settling_time, now);
+            let rested = entry.openness.has_rested(self.limits.settling_time, now)
+                && !entry.awaits_reply_after(range.end);
             open += usize::from(!rested);
             if rested || open > MAX_OPEN {
                 sealing.push(*id);
@@ -88,28 +93,32 @@ impl Ledger {
         }
     }
 
-    /// Notes which entries in `range` are open now.
-    pub(super) fn note_open(&mut self, range: Range<ObjectId>, now: DateTime<Utc>) {
+    /// Notes which entries in `range` are open now; those before `settled` are read again only if they
+    /// are followed.
+    pub(super) fn note_open(
+        &mut self,
+        range: Range<ObjectId>,
+        settled: ObjectId,
+        now: DateTime<Utc>,
+    ) {
         let limit = at(now - OPEN_FOR);
         let entries = &mut self.book.entries;
         let unfinished: HashSet<ObjectId> = entries
-            .range(limit..)
+            .iter()
             .filter(|(_, entry)| !entry.sealed && entry.is_unfinished_reply())
             .map(|(id, _)| *id)
             .collect();
         for (id, entry) in entries.range_mut(range).filter(|(_, entry)| !entry.sealed) {
             let reply_unfinished = entry.answer.is_some_and(|a| unfinished.contains(&a.id));
             let open = entry.is_unanswered() || unfinished.contains(id) || reply_unfinished;
-            let openness = if *id < limit {
+            let openness = match entry.openness.next(open, now) {
                 // A day is over: what is known now is what counts.
-                Openness::Closed
-            } else {
-                entry.openness.next(open, now)
+                Openness::Open if *id < limit => Openness::Closed,
+                other => other,
             };
             self.changed |= openness != entry.openness;
             entry.openness = openness;
-            // What is asked changes when its reply ends; until then looking it up tells nothing.
-            entry.followed = !openness.is_closed() && !reply_unfinished;
+            entry.followed = !openness.is_closed() || entry.awaits_reply_after(settled);
         }
     }
 

@@ -2,9 +2,10 @@
 
 use std::ops::AddAssign;
 
+use chrono::{Datelike, NaiveDate};
 use rustc_hash::FxHashMap;
 
-use super::days::Day;
+use super::day::Day;
 use super::labels::Label;
 
 /// How much happens on a day and how much that varies.
@@ -16,6 +17,10 @@ pub struct Statistics {
     pub messages_per_user: Option<Spread>,
     /// Replies of each model a day.
     pub replies: FxHashMap<Label, Daily>,
+    /// Messages in each hour of the day.
+    pub hours: [u64; 24],
+    /// Messages on each day of the week, from Monday on.
+    pub weekdays: [u64; 7],
 }
 
 /// A mean and a population standard deviation.
@@ -33,25 +38,36 @@ pub struct Daily(Vec<u64>);
 
 impl Statistics {
     /// The statistics over days, in their order; one without activity counts as 0.
-    pub fn over(days: impl Iterator<Item = Day>) -> Statistics {
-        let days: Vec<Day> = days.collect();
+    pub fn over(days: impl Iterator<Item = (NaiveDate, Day)>) -> Statistics {
+        let days: Vec<(NaiveDate, Day)> = days.collect();
+        let mut hours = [0; 24];
+        let mut weekdays = [0; 7];
         let mut of_user: FxHashMap<u32, u64> = FxHashMap::default();
         let mut replies: FxHashMap<Label, Daily> = FxHashMap::default();
-        for (place, day) in days.iter().enumerate() {
-            for (user, messages) in &day.messages {
-                *of_user.entry(*user).or_default() += u64::from(*messages);
+        for (place, (date, day)) in days.iter().enumerate() {
+            for (user, doings) in &day.doings {
+                *of_user.entry(*user).or_default() += u64::from(doings.messages);
+            }
+            for (sum, messages) in hours.iter_mut().zip(day.hours) {
+                *sum += u64::from(messages);
+            }
+            let weekday = date.weekday().num_days_from_monday() as usize;
+            if let Some(sum) = weekdays.get_mut(weekday) {
+                *sum += day.hours.iter().copied().map(u64::from).sum::<u64>();
             }
             for (model, count) in &day.replies {
                 let daily = replies.entry(*model).or_insert_with(|| Daily(vec![0; days.len()]));
                 daily.0[place] += u64::from(*count);
             }
         }
-        let people: Vec<u64> = days.iter().map(|day| day.people.len()).collect();
+        let people: Vec<u64> = days.iter().map(|(_, day)| day.people.len()).collect();
         let of_user: Vec<u64> = of_user.into_values().collect();
         Statistics {
             users_per_day: Spread::of(&people).unwrap_or_default(),
             messages_per_user: Spread::of(&of_user),
             replies,
+            hours,
+            weekdays,
         }
     }
 }

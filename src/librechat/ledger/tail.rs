@@ -88,7 +88,7 @@ impl Ledger {
         // Until the first pass has ended, it settles the entries of the history itself.
         let history_end = self.book.history.map(|history| history.end);
         let first = history_end.unwrap_or(FIRST).min(next);
-        self.note_open(first..LAST, now);
+        self.note_open(first..LAST, next, now);
         self.seal_rested(first..next, now);
         self.forget_sealed(now);
         // A question at the end of the history may be read long after its reply was.

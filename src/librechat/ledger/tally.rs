@@ -6,6 +6,8 @@ use std::ops::AddAssign;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
+use super::counted::add_each;
+use super::durations::Durations;
 use super::labels::Label;
 use super::pairs;
 use crate::librechat::field::{Field, Malformed};
@@ -27,12 +29,21 @@ pub struct Tokens {
 impl Tokens {
     const UNIT: u128 = 1_000_000;
 
+    /// The largest number to which LibreChat can count one by one. A larger one is no count, and would
+    /// drown every other in a sum.
+    pub const MAX: Tokens = Tokens { millionths: ((1 << 53) - 1) * Self::UNIT };
+
     /// A finite number of tokens that is not negative.
     pub fn from_f64(tokens: f64) -> Option<Tokens> {
         let millionths = tokens * Self::UNIT as f64;
         // A conversion to an integer saturates, so no number is too large.
         (tokens.is_finite() && tokens >= 0.0)
             .then_some(Tokens { millionths: millionths.round() as u128 })
+    }
+
+    /// The number without its fraction.
+    pub fn whole(self) -> u64 {
+        u64::try_from(self.millionths / Self::UNIT).unwrap_or(u64::MAX)
     }
 
     /// The number as a metric has it.
@@ -55,7 +66,7 @@ impl AddAssign for Tokens {
 }
 
 /// A sum that can be compared with one over fewer messages.
-trait Surplus {
+pub trait Surplus {
     /// By how much `self` is more than `known`; nothing where it is less.
     fn beyond(&self, known: &Self) -> Self;
 }
@@ -70,6 +81,15 @@ impl Surplus for Tokens {
     fn beyond(&self, known: &Tokens) -> Tokens {
         Tokens { millionths: self.millionths.saturating_sub(known.millionths) }
     }
+}
+
+/// What is known of the answer to a user message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Answer {
+    /// The model that answered.
+    pub model: Label,
+    /// After how many milliseconds, where that can be told.
+    pub waited: Option<u64>,
 }
 
 /// What one message adds to the sums.
@@ -120,6 +140,12 @@ pub struct Tally {
     /// Tool calls by endpoint and tool.
     #[serde(with = "pairs")]
     pub tools_of_endpoints: FxHashMap<(Label, Label), u64>,
+    /// How long people waited for the replies of each model.
+    #[serde(with = "pairs")]
+    pub durations: FxHashMap<Label, Durations>,
+    /// Replies of each model that settled unfinished.
+    #[serde(with = "pairs")]
+    pub unfinished: FxHashMap<Label, u64>,
     /// How often each field could not be used.
     #[serde(with = "pairs")]
     pub malformed: FxHashMap<Field, u64>,
@@ -150,9 +176,9 @@ pub struct ToolTally {
 }
 
 impl Tally {
-    /// Adds a message. `answered_by` is the model of the first reply to a user message; without it, the
-    /// message is in no sum by the model that answered.
-    pub fn add(&mut self, message: &Contribution, answered_by: Option<Label>) {
+    /// Adds a message. Without the first reply to it a user message is in no sum by the model that
+    /// answered.
+    pub fn add(&mut self, message: &Contribution, answer: Option<Answer>) {
         self.messages += 1;
         if message.error {
             self.errors += 1;
@@ -160,10 +186,13 @@ impl Tally {
         }
         if message.by_user {
             self.input_tokens += message.tokens;
-            if let Some(model) = answered_by {
-                let model = self.models.entry(model).or_default();
+            if let Some(answer) = answer {
+                let model = self.models.entry(answer.model).or_default();
                 model.questions += 1;
                 model.input_tokens += message.tokens;
+                if let Some(waited) = answer.waited {
+                    self.durations.entry(answer.model).or_default().add(waited);
+                }
             }
         } else {
             self.output_tokens += message.tokens;
@@ -209,11 +238,13 @@ impl AddAssign<&Tally> for Tally {
         self.input_tokens += other.input_tokens;
         self.output_tokens += other.output_tokens;
         self.messages_with_tools += other.messages_with_tools;
-        add_all(&mut self.models, &other.models);
-        add_all(&mut self.tools, &other.tools);
-        add_all(&mut self.tools_of_models, &other.tools_of_models);
-        add_all(&mut self.tools_of_endpoints, &other.tools_of_endpoints);
-        add_all(&mut self.malformed, &other.malformed);
+        add_each(&mut self.models, &other.models);
+        add_each(&mut self.tools, &other.tools);
+        add_each(&mut self.tools_of_models, &other.tools_of_models);
+        add_each(&mut self.tools_of_endpoints, &other.tools_of_endpoints);
+        add_each(&mut self.durations, &other.durations);
+        add_each(&mut self.unfinished, &other.unfinished);
+        add_each(&mut self.malformed, &other.malformed);
     }
 }
 
@@ -230,6 +261,8 @@ impl Tally {
             tools: all_beyond(&self.tools, &known.tools),
             tools_of_models: all_beyond(&self.tools_of_models, &known.tools_of_models),
             tools_of_endpoints: all_beyond(&self.tools_of_endpoints, &known.tools_of_endpoints),
+            durations: all_beyond(&self.durations, &known.durations),
+            unfinished: all_beyond(&self.unfinished, &known.unfinished),
             malformed: all_beyond(&self.malformed, &known.malformed),
         }
     }
@@ -240,6 +273,8 @@ impl Tally {
     pub fn relabelled(&self, mut other: impl FnMut(Label) -> Label) -> Tally {
         Tally {
             models: rekeyed(&self.models, &mut other),
+            durations: rekeyed(&self.durations, &mut other),
+            unfinished: rekeyed(&self.unfinished, &mut other),
             tools: rekeyed(&self.tools, &mut other),
             tools_of_models: rekeyed(&self.tools_of_models, |(model, tool)| {
                 (other(model), other(tool))
@@ -270,22 +305,20 @@ fn count_pair(pairs: &mut FxHashMap<(Label, Label), u64>, pair: (Label, Label)) 
     *pairs.entry(pair).or_default() += 1;
 }
 
-fn add_all<K: Eq + Hash + Copy, V: AddAssign + Copy + Default>(
-    sums: &mut FxHashMap<K, V>,
-    others: &FxHashMap<K, V>,
-) {
-    for (key, value) in others {
-        *sums.entry(*key).or_default() += *value;
-    }
-}
-
-fn all_beyond<K: Eq + Hash + Copy, V: Surplus + Default>(
+/// By how much each sum is more than that of the same key of `known`.
+pub fn all_beyond<K: Eq + Hash + Copy, V: Surplus + Default>(
     sums: &FxHashMap<K, V>,
     known: &FxHashMap<K, V>,
 ) -> FxHashMap<K, V> {
     let nothing = V::default();
     let beyond = |(key, sum): (&K, &V)| (*key, sum.beyond(known.get(key).unwrap_or(&nothing)));
     sums.iter().map(beyond).collect()
+}
+
+impl Surplus for Durations {
+    fn beyond(&self, known: &Durations) -> Durations {
+        Durations::beyond(self, known)
+    }
 }
 
 impl Surplus for ModelTally {

@@ -55,7 +55,7 @@ impl Windows {
     /// Adds a message to the windows in which it lies; `young` says that it has not settled.
     pub fn add(&mut self, entry: &Entry, young: bool) {
         if entry.created_at.is_some_and(|time| contains(self.now, time)) {
-            self.created.add(&entry.contribution, entry.answer.map(|answer| answer.model));
+            self.created.add(&entry.contribution, entry.answered());
             self.users.extend(entry.user);
             if let Some(conversation) = &entry.conversation {
                 self.conversations.insert(conversation.clone());
