@@ -58,7 +58,9 @@ impl Measured {
         let database = client.database(&name);
         let messages = database.collection::<Document>("messages");
         let messages = messages.estimated_document_count().await.expect("a count");
-        let state = std::env::temp_dir().join(format!("bench-state-{}", std::process::id()));
+        let folder = std::env::temp_dir().join(format!("bench-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let state = folder.join("state");
         let exporter = Exporter { uri: uri.to_owned(), database: name, state };
 
         let passes = if messages < LONG { PASSES } else { 1 };
@@ -74,8 +76,10 @@ impl Measured {
         let load = load::live(uri, &database).await;
         let live = exporter.refreshes(&database).await;
         drop(load);
-        let young = doc! { "_id": { "$gte": load::settling() } };
-        database.collection::<Document>("messages").delete_many(young).await.expect("a deletion");
+        for name in ["messages", "conversations", "transactions", "files"] {
+            let young = doc! { "_id": { "$gte": load::settling() } };
+            database.collection::<Document>(name).delete_many(young).await.expect("a deletion");
+        }
         Measured {
             messages,
             layout,
@@ -134,6 +138,7 @@ impl Exporter {
         let before = Counters::read(database).await;
         let began = Instant::now();
         let mut server = self.start(groups);
+        server.wait_for(&["INFO history read"]);
         server.wait_until_complete();
         let time = began.elapsed();
         let after = Counters::read(database).await;

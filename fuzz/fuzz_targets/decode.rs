@@ -6,17 +6,29 @@ use mongodb::bson::RawDocument;
 use mongodb::bson::oid::ObjectId;
 use usage_exporter::exposition::series::Shown;
 use usage_exporter::librechat::document::Message;
+use usage_exporter::librechat::field::Malformed;
 use usage_exporter::librechat::groups::Groups;
 use usage_exporter::librechat::ledger::book::Book;
 use usage_exporter::librechat::ledger::days::{Days, Reach};
+use usage_exporter::librechat::ledger::tally::Tokens;
 use usage_exporter::librechat::ledger::{Ledger, Limits};
 use usage_exporter::librechat::page::Page;
+use usage_exporter::librechat::surveys::Survey;
+use usage_exporter::librechat::surveys::agents::Agents;
+use usage_exporter::librechat::surveys::balances::Balances;
+use usage_exporter::librechat::surveys::banners::Banners;
+use usage_exporter::librechat::surveys::files::Files;
+use usage_exporter::librechat::surveys::sessions::Sessions;
+use usage_exporter::librechat::surveys::shared_links::SharedLinks;
+use usage_exporter::librechat::transaction::Transaction;
 
 /// When MongoDB stored the message.
 const STORED: u32 = 1_770_000_000;
 
-/// Reads the bytes as the fields of a message.
+/// Reads the bytes as the fields of a message, of a transaction and of a document of each collection that is
+/// looked through.
 pub fn decode(fields: &[u8]) {
+    read_as_others(&document(fields));
     with_message(fields, |message| {
         assert_eq!(message.id.timestamp().timestamp_millis(), i64::from(STORED) * 1_000);
         assert!(message.tokens.as_f64() < (1_u64 << 53) as f64);
@@ -27,6 +39,23 @@ pub fn decode(fields: &[u8]) {
 /// again.
 pub fn count(fields: &[u8]) {
     with_message(fields, enter);
+}
+
+fn read_as_others(document: &[u8]) {
+    let Ok(document) = RawDocument::from_bytes(document) else { return };
+    let transaction = Transaction::read(document);
+    assert!(transaction.amount.size <= Tokens::MAX && transaction.value.size <= Tokens::MAX);
+    let surveys: [&mut dyn Survey; 6] = [
+        &mut Balances::default(),
+        &mut Sessions::default(),
+        &mut Files::default(),
+        &mut Agents::default(),
+        &mut SharedLinks::default(),
+        &mut Banners::default(),
+    ];
+    for survey in surveys {
+        survey.add(document, &mut Malformed::default());
+    }
 }
 
 fn with_message(fields: &[u8], check: impl FnOnce(Message<'_>)) {

@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use tracing::error;
 
 use super::counted_book::{CountedBook, CountedCollection};
+use super::groups::{AGENT, TOOL};
 use super::ledger::book::Book;
 use super::ledger::days::{Days, Reach};
 use super::ledger::spending::Spending;
@@ -37,8 +38,7 @@ struct Shared {
     blank: Blank,
     ledger: Mutex<Ledger>,
     counted: CountedBooks,
-    /// How people are named who are shown, by the ids of their accounts.
-    names: Mutex<Option<HashMap<String, String>>>,
+    names: Mutex<Names>,
     shown: Mutex<Shown>,
     state: StateFile,
     data_set: DataSet,
@@ -91,6 +91,33 @@ impl CountedBooks {
             &*self.transactions,
             &*self.transactions_of_users,
         ]
+    }
+}
+
+/// How people are named who are shown.
+#[derive(Debug, Default)]
+pub struct Names {
+    names: Option<HashMap<String, String>>,
+    version: u64,
+}
+
+impl Names {
+    /// The names by the ids of the accounts; `None` until these were asked for.
+    pub fn get(&self) -> Option<&HashMap<String, String>> {
+        self.names.as_ref()
+    }
+
+    /// Another number after somebody's name has changed.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Replaces them.
+    pub fn set(&mut self, names: HashMap<String, String>) {
+        if self.names.as_ref() != Some(&names) {
+            self.names = Some(names);
+            self.version += 1;
+        }
     }
 }
 
@@ -194,9 +221,8 @@ impl Books {
         &self.0.counted
     }
 
-    /// How people are named who are shown, by the ids of their accounts; `None`
-    /// until that was asked. Never saved.
-    pub fn names(&self) -> MutexGuard<'_, Option<HashMap<String, String>>> {
+    /// How people are named who are shown. Never saved.
+    pub fn names(&self) -> MutexGuard<'_, Names> {
         lock(&self.0.names)
     }
 
@@ -358,6 +384,12 @@ impl DataSet {
         }
     }
 
+    /// Whether the sums of a group were made. Those of agents are made of the calls of tools.
+    fn covers(&self, group: &String) -> bool {
+        self.groups.contains(group)
+            || (group == AGENT && self.groups.iter().any(|group| group == TOOL))
+    }
+
     /// Fails unless what was saved of this serves a run with `wanted`.
     fn must_cover(&self, wanted: &DataSet) -> Result<(), Unusable> {
         if self.database != wanted.database {
@@ -369,12 +401,8 @@ impl DataSet {
         if self.tenant != wanted.tenant {
             return Err(Unusable("it is about another tenant".to_owned()));
         }
-        let new: Vec<&str> = wanted
-            .groups
-            .iter()
-            .filter(|group| !self.groups.contains(group))
-            .map(String::as_str)
-            .collect();
+        let new: Vec<&str> =
+            wanted.groups.iter().filter(|group| !self.covers(group)).map(String::as_str).collect();
         if new.is_empty() {
             return Ok(());
         }

@@ -184,7 +184,7 @@ impl Source {
             let families: FamiliesOf<SpendingOfUsers> = Box::new(move |counted, sheet| {
                 let ids = HashMap::new();
                 let names = books.names();
-                match (named_by, names.as_ref()) {
+                match (named_by, names.get()) {
                     (NamedBy::Id, _) => spending_page::spending_of_users(counted, &ids, sheet),
                     (NamedBy::Email, Some(names)) => {
                         spending_page::spending_of_users(counted, names, sheet);

@@ -28,6 +28,7 @@ mod fuzzed;
 mod histories;
 mod hostile;
 mod kills;
+mod odd_accounts;
 mod odd_documents;
 mod protection;
 mod replica_set;

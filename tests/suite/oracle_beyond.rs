@@ -256,7 +256,7 @@ fn spending(transactions: &[Document], samples: &mut Samples) {
                 add(samples, "librechat_transaction_cost_usd_total", &labels, cost);
                 let user = match transaction.get("user") {
                     Some(Bson::ObjectId(id)) => id.to_hex(),
-                    _ => text(transaction, "user").unwrap_or("unknown".to_owned()),
+                    _ => label(transaction, "user").unwrap_or("unknown".to_owned()),
                 };
                 let labels = [("user", user.as_str()), ("token_type", token_type)];
                 add(samples, "librechat_user_tokens_total", &labels, tokens.abs());
@@ -329,7 +329,7 @@ fn feedback(messages: &[Document], samples: &mut Samples) {
 }
 
 /// A finite number that LibreChat can count to.
-fn number(value: &Bson) -> Option<f64> {
+pub fn number(value: &Bson) -> Option<f64> {
     let number = match value {
         Bson::Int32(number) => f64::from(*number),
         Bson::Int64(number) => *number as f64,

@@ -42,6 +42,25 @@ async fn fill(database: &Database) {
     database.collection("conversations").insert_one(chat).await.expect("an insert");
     let file = doc! { "filename": "hush.pdf", "user": "hush-user" };
     database.collection("files").insert_one(file).await.expect("an insert");
+    for (name, document) in [
+        (
+            "transactions",
+            doc! {
+                "user": "hush-user", "conversationId": "hush-conversation", "tokenType": "prompt",
+                "rawAmount": &odd, "tokenValue": -5,
+            },
+        ),
+        ("balances", doc! { "user": "hush-user", "tokenCredits": &odd }),
+        ("sessions", doc! { "refreshTokenHash": "hush-hash", "expiration": "hush-time" }),
+        ("agents", doc! { "id": "agent_1", "instructions": "hush", "authorName": "hush-author" }),
+        (
+            "sharedlinks",
+            doc! { "title": "hush-title", "user": "hush-user", "shareId": "hush-link" },
+        ),
+        ("banners", doc! { "message": "hush-banner", "displayFrom": DateTime::now() }),
+    ] {
+        database.collection(name).insert_one(document).await.expect("an insert");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -38,6 +38,8 @@ pub struct Growth<S: Sums> {
     /// The number of the books to which the sheet belongs.
     edition: u64,
     began: Option<Instant>,
+    /// What was last written, of which books, sums and names.
+    written: Option<((u64, u64, u64), Families)>,
 }
 
 /// Writes the families that are made of sums.
@@ -78,6 +80,7 @@ impl<S: Sums> Growth<S> {
             limits,
             families,
             began: None,
+            written: None,
         }
     }
 
@@ -108,16 +111,24 @@ impl<S: Sums> Growth<S> {
         Ok(true)
     }
 
+    /// The families; those of the last refresh where nothing has changed since.
     fn families(&mut self) -> Families {
         let mut counted = self.book.counted();
         if !counted.is_complete() {
             return Families::default();
+        }
+        let version = (self.edition, counted.version(), self.books.names().version());
+        if let Some((known, families)) = &self.written
+            && *known == version
+        {
+            return families.clone();
         }
         (self.families)(&counted, &mut self.sheet);
         let families = self.sheet.finish();
         if self.sheet.shown().take_changed() {
             counted.show(self.sheet.shown().shown().clone());
         }
+        self.written = Some((version, families.clone()));
         families
     }
 }

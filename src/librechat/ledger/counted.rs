@@ -88,6 +88,9 @@ pub struct Counted<S: Sums> {
     young: HashMap<Seen, S::Entry>,
     /// What the families made of it have shown.
     shown: Shown,
+    /// Another number after the sums have changed.
+    #[serde(skip)]
+    version: u64,
     #[serde(skip)]
     changed: bool,
 }
@@ -120,6 +123,7 @@ impl<S: Sums> Default for Counted<S> {
             days: BTreeMap::new(),
             young: HashMap::new(),
             shown: Shown::default(),
+            version: 0,
             changed: false,
         }
     }
@@ -142,6 +146,11 @@ impl<S: Sums> Counted<S> {
         self.complete = true;
     }
 
+    /// Another number after the sums have changed.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
     /// The sums over all documents ever seen.
     pub fn total(&self) -> S {
         let mut total = self.settled.clone();
@@ -156,6 +165,7 @@ impl<S: Sums> Counted<S> {
             if id >= self.watermark && !self.young.contains_key(&Seen::of(id)) {
                 let entry = S::read(document, &mut self.labels);
                 self.young.insert(Seen::of(id), entry);
+                self.version += 1;
                 self.changed = true;
             }
         }
@@ -168,9 +178,10 @@ impl<S: Sums> Counted<S> {
         }
     }
 
-    /// Moves the watermark to `next`, past documents that have settled.
+    /// Moves the watermark to the second of `next`, past documents that have settled.
     pub fn settle(&mut self, next: ObjectId) {
-        let next = next.max(self.watermark);
+        // Documents of that second are read again, so they must be remembered.
+        let next = at(time_of(next)).max(self.watermark);
         for (seen, entry) in self.young.extract_if(|seen, _| seen.earliest_id() < next) {
             self.settled.add(&entry);
             if S::BY_DAY {
@@ -178,7 +189,7 @@ impl<S: Sums> Counted<S> {
             }
             self.changed = true;
         }
-        self.watermark = at(time_of(next));
+        self.watermark = next;
     }
 
     /// How many documents of a day are known before the watermark.
@@ -198,6 +209,7 @@ impl<S: Sums> Counted<S> {
         let late = stored.beyond(known);
         known.add_all(&late);
         self.settled.add_all(&late);
+        self.version += 1;
         self.changed = true;
         late.documents()
     }
@@ -262,6 +274,15 @@ mod tests {
         enter(&mut counted, &[(120, 3)]);
         assert_eq!(counted.total(), 3, "what lies before the watermark is the audit's");
         assert_eq!((counted.add_late(0, &5), counted.total()), (3, 6));
+    }
+
+    #[test]
+    fn documents_of_the_second_at_which_reading_stopped_count_once() {
+        let mut counted = Counted::default();
+        enter(&mut counted, &[(100, 1), (200, 1), (200, 2)]);
+        counted.settle(ObjectId::from_parts(200, [0; 5], [0, 0, 2]));
+        enter(&mut counted, &[(200, 1), (200, 2), (200, 3)]);
+        assert_eq!((counted.total(), counted.known(0)), (4, 1));
     }
 
     #[test]

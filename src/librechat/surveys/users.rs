@@ -120,7 +120,7 @@ impl Survey for Users {
         let column: [Column<u64>; 1] = [(&family::USERS_BY_EMAIL_DOMAIN, |count| some(*count))];
         sheet.table(&column, domains, |count| *count);
         if self.with_names {
-            *self.books.names() = Some(take(&mut self.names));
+            self.books.names().set(take(&mut self.names));
         }
     }
 }
