@@ -1,7 +1,7 @@
 //! What the collectors of LibreChat share: the ledger, the counts of other collections, and the state
 //! file in which both survive a restart.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,13 +11,12 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tracing::error;
 
-use super::counted_book::{CountedBook, CountedCollection};
+use super::counted_book::{CountedBooks, CountedCollection};
 use super::groups::{AGENT, TOOL};
 use super::ledger::book::Book;
 use super::ledger::days::{Days, Reach};
-use super::ledger::spending::Spending;
-use super::ledger::spending_of_users::SpendingOfUsers;
 use super::ledger::{Ledger, Limits};
+use super::names::Names;
 use super::settings::Settings;
 use crate::collector::{Failure, Reason};
 use crate::config::General;
@@ -49,76 +48,6 @@ struct Shared {
     /// The server processes whose database was found to be the one of these books.
     verified: tokio::sync::Mutex<HashSet<Option<ObjectId>>>,
     wakes: Wakes,
-}
-
-/// What was counted of collections other than messages.
-#[derive(Clone)]
-pub struct CountedBooks {
-    /// Conversations ever stored.
-    pub conversations: Arc<CountedBook<u64>>,
-    /// Users ever stored.
-    pub users: Arc<CountedBook<u64>>,
-    /// Files ever stored.
-    pub files: Arc<CountedBook<u64>>,
-    /// Transactions.
-    pub transactions: Arc<CountedBook<Spending>>,
-    /// Transactions of single people.
-    pub transactions_of_users: Arc<CountedBook<SpendingOfUsers>>,
-}
-
-impl CountedBooks {
-    /// Books in which nothing was counted.
-    fn new() -> CountedBooks {
-        CountedBooks {
-            conversations: CountedBook::new("conversations", "librechat.conversations").into(),
-            users: CountedBook::new("users", "librechat.users").into(),
-            files: CountedBook::new("files", "librechat.files").into(),
-            transactions: CountedBook::new("transactions", "librechat.transactions").into(),
-            transactions_of_users: CountedBook::new(
-                "transactions",
-                "librechat.transactions_of_users",
-            )
-            .into(),
-        }
-    }
-
-    /// All of them. Of two about the same collection, the first is the one that an audit compares.
-    pub fn all(&self) -> [&dyn CountedCollection; 5] {
-        [
-            &*self.conversations,
-            &*self.users,
-            &*self.files,
-            &*self.transactions,
-            &*self.transactions_of_users,
-        ]
-    }
-}
-
-/// How people are named who are shown.
-#[derive(Debug, Default)]
-pub struct Names {
-    names: Option<HashMap<String, String>>,
-    version: u64,
-}
-
-impl Names {
-    /// The names by the ids of the accounts; `None` until these were asked for.
-    pub fn get(&self) -> Option<&HashMap<String, String>> {
-        self.names.as_ref()
-    }
-
-    /// Another number after somebody's name has changed.
-    pub fn version(&self) -> u64 {
-        self.version
-    }
-
-    /// Replaces them.
-    pub fn set(&mut self, names: HashMap<String, String>) {
-        if self.names.as_ref() != Some(&names) {
-            self.names = Some(names);
-            self.version += 1;
-        }
-    }
 }
 
 /// Ask collectors to refresh before their interval is over.
@@ -183,7 +112,7 @@ impl Books {
         };
         let saved = read(&state, &data_set).unwrap_or_else(|unusable| {
             state.set_aside(&unusable.0);
-            Saved { book: None, shown: None, counted: CountedBooks::new() }
+            Saved { book: None, shown: None, counted: CountedBooks::default() }
         });
         let blank = Blank {
             limits: Limits { settling_time: settings.settling_time, tail: settings.tail_limit },
@@ -369,7 +298,7 @@ fn read(state: &StateFile, data_set: &DataSet) -> Result<Saved, Unusable> {
     if let Some(saved) = state.section::<DataSet>(DATA_SET)? {
         saved.must_cover(data_set)?;
     }
-    let counted = CountedBooks::new();
+    let counted = CountedBooks::default();
     for book in counted.all() {
         book.load(state)?;
     }

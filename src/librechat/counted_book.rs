@@ -1,6 +1,6 @@
 //! What was counted of one collection, as collectors, the audit and the state file share it.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mongodb::bson::Document;
 use mongodb::bson::oid::ObjectId;
@@ -8,6 +8,8 @@ use mongodb::raw_batch_cursor::RawBatch;
 use tracing::error;
 
 use super::ledger::counted::{Counted, Sums};
+use super::ledger::spending::Spending;
+use super::ledger::spending_of_users::SpendingOfUsers;
 use super::store::documents;
 use crate::state::{Section, StateFile, Unusable, encode};
 
@@ -27,6 +29,51 @@ impl<S: Sums> CountedBook<S> {
     /// What was counted. Nobody keeps it across an await point.
     pub fn counted(&self) -> MutexGuard<'_, Counted<S>> {
         self.counted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What was counted of collections other than messages.
+#[derive(Clone)]
+pub struct CountedBooks {
+    /// Conversations ever stored.
+    pub conversations: Arc<CountedBook<u64>>,
+    /// Users ever stored.
+    pub users: Arc<CountedBook<u64>>,
+    /// Files ever stored.
+    pub files: Arc<CountedBook<u64>>,
+    /// Transactions.
+    pub transactions: Arc<CountedBook<Spending>>,
+    /// Transactions of single people.
+    pub transactions_of_users: Arc<CountedBook<SpendingOfUsers>>,
+}
+
+impl Default for CountedBooks {
+    /// Books in which nothing was counted.
+    fn default() -> CountedBooks {
+        CountedBooks {
+            conversations: CountedBook::new("conversations", "librechat.conversations").into(),
+            users: CountedBook::new("users", "librechat.users").into(),
+            files: CountedBook::new("files", "librechat.files").into(),
+            transactions: CountedBook::new("transactions", "librechat.transactions").into(),
+            transactions_of_users: CountedBook::new(
+                "transactions",
+                "librechat.transactions_of_users",
+            )
+            .into(),
+        }
+    }
+}
+
+impl CountedBooks {
+    /// All of them. Of two about the same collection, the first is the one that an audit compares.
+    pub fn all(&self) -> [&dyn CountedCollection; 5] {
+        [
+            &*self.conversations,
+            &*self.users,
+            &*self.files,
+            &*self.transactions,
+            &*self.transactions_of_users,
+        ]
     }
 }
 

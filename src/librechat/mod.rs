@@ -7,7 +7,8 @@
 //! * [`ledger`]: every document entered once, and what documents add up to;
 //! * [`page`] and [`spending_page`]: the families of it, written on a [`sheet`];
 //! * [`books`]: what the collectors share and the state file keeps, with a [`counted_book`] for each
-//!   collection, and [`data_set`]: whether the database is still the one that it is about;
+//!   collection; [`names`]: those of people who are shown; [`data_set`]: whether the database is still
+//!   the one that the books are about;
 //! * [`migration`]: what other exporters of LibreChat say, compared;
 //! * [`collectors`]: the questions asked;
 //! * [`store`] and [`object_id`]: asking MongoDB for documents by their place in insertion order.
@@ -23,6 +24,7 @@ pub mod groups;
 pub mod ledger;
 pub mod mcp;
 pub mod migration;
+pub mod names;
 pub mod object_id;
 pub mod page;
 pub mod settings;
@@ -49,7 +51,7 @@ use crate::config::General;
 use crate::exposition::series::Shown;
 use crate::mongo::Mongo;
 use crate::state::StateFile;
-use books::{Books, CountedBooks};
+use books::Books;
 use catalogue::{CONVERSATIONS, REGISTERED_USERS, UPLOADED_FILES};
 use collectors::audit::{Audit, Late};
 use collectors::baseline::Baseline;
@@ -59,7 +61,7 @@ use collectors::growth::{FamiliesOf, Growth};
 use collectors::inventory::Inventory;
 use collectors::messages::Messages;
 use collectors::survey::Surveyor;
-use counted_book::{CountedBook, CountedCollection};
+use counted_book::{CountedBook, CountedBooks, CountedCollection};
 use groups::{
     ACCOUNT, AGENT, BASIC, COST, EMAIL_DOMAIN, FILE, MODEL, RATING, RESPONSE, TIME_WINDOW, TOKEN,
     TOOL, USER,

@@ -8,11 +8,8 @@ use super::ledger::spending::{Spending, Spent};
 use super::ledger::spending_of_users::{OfUser, SpendingOfUsers};
 use super::ledger::tally::Tokens;
 use super::sheet::{Column, Sheet};
-use super::transaction::{CacheTokens, TokenType};
+use super::transaction::{CREDITS_A_USD, CacheTokens, TokenType};
 use crate::exposition::series::Labels;
-
-/// How many credits are a USD.
-const CREDITS: f64 = 1_000_000.0;
 
 /// Writes what was spent and given.
 pub fn spending(counted: &Counted<Spending>, sheet: &mut Sheet) {
@@ -23,7 +20,7 @@ pub fn spending(counted: &Counted<Spending>, sheet: &mut Sheet) {
     });
     let columns: [Column<Spent>; 2] = [
         (&family::TRANSACTION_TOKENS, |spent| Some(spent.tokens.as_f64())),
-        (&family::TRANSACTION_COST, |spent| Some(spent.credits.as_f64() / CREDITS)),
+        (&family::TRANSACTION_COST, |spent| Some(spent.credits.as_f64() / CREDITS_A_USD)),
     ];
     sheet.table(&columns, sorted(spent), |spent| spent.tokens.whole());
 
@@ -38,7 +35,7 @@ pub fn spending(counted: &Counted<Spending>, sheet: &mut Sheet) {
 
     let granted = total.granted.iter().map(|(context, credits)| (vec![name(*context)], *credits));
     let column: [Column<Tokens>; 1] =
-        [(&family::CREDITS_GRANTED, |credits| Some(credits.as_f64() / CREDITS))];
+        [(&family::CREDITS_GRANTED, |credits| Some(credits.as_f64() / CREDITS_A_USD))];
     sheet.table(&column, sorted(granted), |credits| credits.whole());
 
     sheet.malformed("transactions", &total.malformed);
@@ -67,7 +64,7 @@ pub fn spending_of_users(
     sheet.table(&column, tokens.collect(), |tokens| tokens.whole());
     let cost = users.iter().map(|(user, spent)| (vec![user.clone()], spent.credits));
     let column: [Column<Tokens>; 1] =
-        [(&family::USER_COST, |credits| Some(credits.as_f64() / CREDITS))];
+        [(&family::USER_COST, |credits| Some(credits.as_f64() / CREDITS_A_USD))];
     sheet.table(&column, cost.collect(), |credits| credits.whole());
 }
 

@@ -10,6 +10,9 @@ use super::field::{Field, Malformed};
 use super::ledger::tally::Tokens;
 use super::value::text;
 
+/// How many credits are a USD.
+pub const CREDITS_A_USD: f64 = 1_000_000.0;
+
 /// A transaction, as far as it is counted.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Transaction<'a> {

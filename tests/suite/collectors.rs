@@ -219,6 +219,7 @@ async fn a_refresh_examines_what_is_new_and_not_the_history() {
         let database = mongod.database().await;
         for copy in 0..copies {
             fixtures::load_messages(&database, "current", LONG_AGO, copy).await;
+            fixtures::load_transactions(&database, "current", LONG_AGO, copy).await;
         }
         let now = fixtures::ends("current") + LONG_AGO + TimeDelta::days(2);
         let mut settings = settings(&database, Groups::all());

@@ -91,6 +91,14 @@ pub async fn load_messages(database: &Database, version: &str, shift: TimeDelta,
     database.collection("messages").insert_many(messages).await.expect("an insert");
 }
 
+/// Stores the transactions of a fixture, each copy of which is a day older.
+pub async fn load_transactions(database: &Database, version: &str, shift: TimeDelta, copy: u8) {
+    let shift = shift - TimeDelta::days(copy.into());
+    let transactions = lines(version, "transactions");
+    let transactions = transactions.into_iter().map(|document| shifted(document.into(), shift));
+    database.collection::<Bson>("transactions").insert_many(transactions).await.expect("an insert");
+}
+
 fn shifted(value: Bson, shift: TimeDelta) -> Bson {
     match value {
         Bson::DateTime(time) => {

@@ -64,3 +64,51 @@ async fn a_hundred_thousand_made_up_names_leave_a_page_of_bounded_size() {
     let resident = page["process_resident_memory_bytes"];
     assert!(resident < 200e6, "{resident} bytes resident");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn made_up_models_and_users_of_transactions_leave_a_page_of_bounded_size() {
+    let database = Mongod::shared().database().await;
+    let seconds = (Utc::now() - TimeDelta::days(1)).timestamp();
+    let transactions: Vec<Document> = (0..NAMES)
+        .map(|number| {
+            let [_, a, b, c] = number.to_be_bytes();
+            let id =
+                ObjectId::from_parts(u32::try_from(seconds).expect("it fits"), [1; 5], [a, b, c]);
+            let name = format!("{number}-{}", "n".repeat(200));
+            doc! {
+                "_id": id, "tokenType": "prompt", "model": &name, "user": &name, "rawAmount": -2,
+                "tokenValue": -6, "inputTokens": -2,
+            }
+        })
+        .collect();
+    for transactions in transactions.chunks(10_000) {
+        let collection = database.collection::<Document>("transactions");
+        collection.insert_many(transactions).await.expect("an insert");
+    }
+    let mut server = Server::start(&[
+        ("MONGODB_URI", &Mongod::shared().uri),
+        ("MONGODB_DATABASE", database.name()),
+        ("PER_USER_METRICS", "id"),
+    ]);
+    server.wait_until_complete();
+    let page = of_page(&server.get("/metrics"));
+    for (family, sum) in [
+        ("librechat_transaction_tokens_total", f64::from(NAMES) * 2.0),
+        ("librechat_transaction_cost_usd_total", f64::from(NAMES) * 6e-6),
+        ("librechat_prompt_cache_tokens_total", f64::from(NAMES) * 2.0),
+        ("librechat_user_tokens_total", f64::from(NAMES) * 2.0),
+        ("librechat_user_cost_usd_total", f64::from(NAMES) * 6e-6),
+    ] {
+        let start = format!("{family}{{");
+        let series: Vec<f64> = page
+            .iter()
+            .filter(|(key, _)| key.starts_with(&start))
+            .map(|(_, value)| *value)
+            .collect();
+        assert!((999..=1_000).contains(&series.len()), "{family}: {}", series.len());
+        let total: f64 = series.iter().sum();
+        assert!((total - sum).abs() <= 1e-9 * sum, "{family}: {total}");
+    }
+    let peak = server.peak_resident_bytes();
+    assert!(peak < 256 << 20, "{peak} bytes");
+}

@@ -90,7 +90,8 @@ impl<S: Sums> Growth<S> {
         let mut seen_until = present(&self.store, &self.books, refresh).await?;
         let edition = self.books.edition();
         let collection = self.book.collection();
-        let id = doc! { "$gte": self.book.counted().watermark() };
+        let from = self.book.counted().watermark();
+        let id = doc! { "$gte": from };
         let mut cursor = self.store.find_by_id(collection, id, S::projection(), refresh).await?;
         while let Some(batch) = cursor.try_next().await.map_err(failure)? {
             self.books.check(edition)?;
@@ -101,7 +102,10 @@ impl<S: Sums> Growth<S> {
             counted.enter(documents(&batch), self.limits.tail);
             let settled = at(seen_until - self.limits.settling_time);
             counted.settle(last.map_or(settled, |last| last.min(settled)));
-            if began.elapsed() > SLICE && last.is_some_and(|last| last < settled) {
+            // The next slice begins at the watermark, so that one which did not move it would come again
+            // and again.
+            let young = last.is_none_or(|last| last >= settled);
+            if began.elapsed() > SLICE && !young && counted.watermark() > from {
                 return Ok(false);
             }
         }

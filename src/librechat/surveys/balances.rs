@@ -8,10 +8,7 @@ use crate::librechat::catalogue as family;
 use crate::librechat::field::{Field, Malformed};
 use crate::librechat::ledger::tally::Tokens;
 use crate::librechat::sheet::Sheet;
-use crate::librechat::transaction::amount;
-
-/// How many credits are a USD.
-const CREDITS: f64 = 1_000_000.0;
+use crate::librechat::transaction::{CREDITS_A_USD, amount};
 
 /// All balances together, and how many are used up.
 #[derive(Debug, Default)]
@@ -63,7 +60,7 @@ impl Survey for Balances {
             return;
         }
         let sum = self.credits.as_f64() - self.debts.as_f64();
-        sheet.value(&family::BALANCE_CREDITS, sum / CREDITS);
+        sheet.value(&family::BALANCE_CREDITS, sum / CREDITS_A_USD);
         sheet.value(&family::USERS_WITHOUT_CREDIT, self.used_up as f64);
     }
 }
