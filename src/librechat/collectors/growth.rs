@@ -109,6 +109,8 @@ impl<S: Sums> Growth<S> {
                 return Ok(false);
             }
         }
+        // Books that were begun anew meanwhile have yet to be read.
+        self.books.check(edition)?;
         let mut counted = self.book.counted();
         counted.settle(at(seen_until - self.limits.settling_time));
         counted.completed();
