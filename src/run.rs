@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::io::Write;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use tokio::net::TcpListener;
@@ -110,11 +111,17 @@ pub fn migrate(theirs: &str, ours: &str, output: &mut impl Write) -> anyhow::Res
     Ok(true)
 }
 
+/// How long another exporter may take for its page: some compute it when they are asked.
+const PAGE_TIMEOUT: Duration = Duration::from_secs(60);
+
 fn page(place: &str) -> anyhow::Result<String> {
     let read = if place == "-" {
         std::io::read_to_string(std::io::stdin()).map_err(anyhow::Error::from)
     } else if place.starts_with("http://") {
         ureq::get(place)
+            .config()
+            .timeout_global(Some(PAGE_TIMEOUT))
+            .build()
             .call()
             .and_then(|mut answer| answer.body_mut().read_to_string())
             .map_err(Into::into)

@@ -33,7 +33,6 @@ impl<S: Sums> CountedBook<S> {
 }
 
 /// What was counted of collections other than messages.
-#[derive(Clone)]
 pub struct CountedBooks {
     /// Conversations ever stored.
     pub conversations: Arc<CountedBook<u64>>,
