@@ -19,7 +19,8 @@ RUN touch src/lib.rs src/main.rs \
 FROM gcr.io/distroless/cc-debian12
 COPY --from=build /build/target/release/usage-exporter /usr/local/bin/usage-exporter
 COPY --from=build --chown=65532:65532 /state /var/lib/usage-exporter
-ENV STATE_FILE=/var/lib/usage-exporter/state
+# The only folder that can be written; `usage-exporter history` needs one for a temporary file.
+ENV STATE_FILE=/var/lib/usage-exporter/state TMPDIR=/var/lib/usage-exporter
 VOLUME /var/lib/usage-exporter
 USER 65532:65532
 EXPOSE 8000

@@ -13,6 +13,7 @@
 //! * [`collector`] is the interface of a collector; [`scheduler`] asks each on its own interval.
 //! * [`exposition`] describes metric families and keeps the page that a scrape gets.
 //! * [`http`] serves that page.
+//! * [`history`] tells what metrics would have shown in the past; [`calendar`] knows local days.
 //! * [`state`] is the file in which a source keeps what must survive a restart.
 //! * [`telemetry`] writes the log.
 //!
@@ -21,9 +22,11 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod calendar;
 pub mod collector;
 pub mod config;
 pub mod exposition;
+pub mod history;
 pub mod http;
 pub mod librechat;
 pub mod mongo;
@@ -33,7 +36,7 @@ pub mod telemetry;
 
 mod run;
 
-pub use run::{audit, migrate, print_once, serve};
+pub use run::{audit, migrate, print_once, serve, write_history};
 
 /// The version of the exporter.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,5 +1,6 @@
 //! `usage-exporter` serves metrics, `usage-exporter --once` prints them, `usage-exporter audit` checks
-//! them, and `usage-exporter migrate` compares them with those of another exporter.
+//! them, `usage-exporter history` tells the past, and `usage-exporter migrate` compares with another
+//! exporter.
 
 use std::process::ExitCode;
 
@@ -7,7 +8,7 @@ use anyhow::Context;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use usage_exporter::config::{Config, Task};
-use usage_exporter::{audit, migrate, print_once, serve, telemetry};
+use usage_exporter::{audit, migrate, print_once, serve, telemetry, write_history};
 
 /// The exit code when a setting is wrong.
 const WRONG_SETTINGS: u8 = 2;
@@ -36,6 +37,10 @@ async fn run(config: &Config) -> anyhow::Result<bool> {
     match &config.task {
         Task::Once => return print_once(config, &mut std::io::stdout()).await,
         Task::Audit => return audit(config, &mut std::io::stdout()).await,
+        Task::History(request) => {
+            write_history(config, request, std::io::stdout()).await?;
+            return Ok(true);
+        }
         Task::Migrate { theirs, ours } => {
             let ours = ours.clone().unwrap_or_else(|| local_metrics(config));
             return migrate(theirs, &ours, &mut std::io::stdout());

@@ -1,17 +1,20 @@
 //! Putting the parts together.
 
 use std::future::Future;
-use std::io::Write;
+use std::io::{self, BufWriter, Write};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use indicatif::{ProgressBar, ProgressStyle};
 use tokio::net::TcpListener;
 use tracing::{error, info};
 
 use crate::collector::Collector;
 use crate::config::Config;
-use crate::exposition::{ExporterMetrics, Snapshot};
+use crate::exposition::{ExporterMetrics, Format, Snapshot};
+use crate::history::writers::{Csv, OpenMetrics, Writer};
+use crate::history::{self, Recording, Request};
 use crate::http::{self, App, Guard};
 use crate::librechat;
 use crate::scheduler::{Scheduler, refresh_once};
@@ -67,7 +70,9 @@ pub async fn serve(
 pub async fn print_once(config: &Config, output: &mut impl Write) -> anyhow::Result<bool> {
     let parts = Parts::new(config, false)?;
     let failures = refresh_once(parts.collectors, &parts.snapshot, &parts.exporter).await;
-    output.write_all(&parts.snapshot.page().text()).context("cannot write the metrics")?;
+    output
+        .write_all(&parts.snapshot.page(Format::Text).text())
+        .context("cannot write the metrics")?;
     if !failures.is_empty() {
         error!("{} collectors failed; their metrics are missing", failures.len());
     }
@@ -95,6 +100,50 @@ pub async fn audit(config: &Config, output: &mut impl Write) -> anyhow::Result<b
     let documents: u64 = late.iter().map(|late| late.documents).sum();
     writeln!(output, "{documents} documents were stored behind the watermark and are counted now")?;
     Ok(true)
+}
+
+/// Writes to `output` what the metrics would have shown in the past, with a bar of the progress where a
+/// person looks on.
+///
+/// # Errors
+///
+/// If the database does not answer or refuses, or the output cannot be written.
+pub async fn write_history(
+    config: &Config,
+    request: &Request,
+    output: impl Write,
+) -> anyhow::Result<()> {
+    let exporter = ExporterMetrics::new(&librechat::catalogue::UP, false)?;
+    let clock: librechat::Clock = Arc::new(chrono::Utc::now);
+    let state = StateFile::off();
+    let source = librechat::Source::new(&config.librechat, &config.general, clock, state);
+    let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template(PROGRESS)?);
+    let entered = |count, expected| {
+        bar.set_length(expected);
+        bar.inc(count as u64);
+    };
+    let began = Instant::now();
+    let documents = exporter.documents_read("history");
+    let recordings = source.past(request, documents.clone(), entered).await?;
+    bar.finish_and_clear();
+    info!(documents = documents.get(), seconds = began.elapsed().as_secs(), "the past was read");
+    let output = BufWriter::new(output);
+    let written = match request.format {
+        history::Format::OpenMetrics => {
+            let mut writer = OpenMetrics::new(output, request.labels.clone());
+            write_all(recordings, &mut writer).and_then(|()| writer.end())
+        }
+        history::Format::Csv => Csv::new(output)
+            .and_then(|mut writer| write_all(recordings, &mut writer).and_then(|()| writer.end())),
+    };
+    written.context("cannot write the past")
+}
+
+/// The bar that shows how far the reading of the past has come.
+const PROGRESS: &str = "{wide_bar} {human_pos} of {human_len} documents, {eta} left";
+
+fn write_all(recordings: Vec<Recording>, writer: &mut dyn Writer) -> io::Result<()> {
+    recordings.into_iter().try_for_each(|recording| recording.write(writer))
 }
 
 /// Compares the metrics of another exporter with those of a running usage-exporter, each read from an

@@ -294,7 +294,8 @@ mod tests {
     }
 
     fn page(snapshot: &Snapshot) -> String {
-        String::from_utf8(snapshot.page().text().to_vec()).expect("text")
+        String::from_utf8(snapshot.page(crate::exposition::Format::Text).text().to_vec())
+            .expect("text")
     }
 
     #[tokio::test(start_paused = true)]

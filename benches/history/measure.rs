@@ -1,13 +1,15 @@
 //! What is measured of one history.
 
 use std::path::PathBuf;
+use std::process::Stdio;
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use mongodb::bson::{Document, doc};
 use mongodb::{Client, Database};
 
 use crate::load;
-use crate::process::Server;
+use crate::process::{self, Server};
 
 const REFRESHES: usize = 20;
 
@@ -24,6 +26,7 @@ pub struct Measured {
     /// With the groups of messages only.
     of_messages: Pass,
     pass: Pass,
+    past: Pass,
     restart: Restart,
     idle: Refreshes,
     live: Refreshes,
@@ -65,11 +68,12 @@ impl Measured {
 
         let passes = if messages < LONG { PASSES } else { 1 };
         let mut groups = vec![group_by_model(&database).await];
-        let (mut of_messages, mut measured) = (Vec::new(), Vec::new());
+        let [mut of_messages, mut measured, mut past] = [const { Vec::new() }; 3];
         for _ in 0..passes {
             groups.push(group_by_model(&database).await);
             of_messages.push(exporter.first_pass(&database, &OF_MESSAGES).await);
             measured.push(exporter.first_pass(&database, &EVERYTHING).await);
+            past.push(exporter.past(&database).await);
         }
         let restart = exporter.restart();
         let idle = exporter.refreshes(&database).await;
@@ -86,6 +90,7 @@ impl Measured {
             group: median(groups),
             of_messages: middle(of_messages),
             pass: middle(measured),
+            past: middle(past),
             restart,
             idle,
             live,
@@ -143,6 +148,29 @@ impl Exporter {
         let time = began.elapsed();
         let after = Counters::read(database).await;
         Pass { time, cpu: after.cpu - before.cpu, resident: peak_resident(&server) }
+    }
+
+    /// Writes the past of all families, a sample a day.
+    async fn past(&self, database: &Database) -> Pass {
+        let settings =
+            [("MONGODB_URI", self.uri.as_str()), ("MONGODB_DATABASE", self.database.as_str())];
+        let before = Counters::read(database).await;
+        let began = Instant::now();
+        let mut writing = process::command(&[&settings, &EVERYTHING[..]].concat())
+            .args(["history", "--step", "1d"])
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("the binary runs");
+        let mut resident = 0;
+        while writing.try_wait().expect("a process").is_none() {
+            // None where it has just ended.
+            resident = process::peak_resident_bytes(writing.id()).unwrap_or(resident);
+            sleep(Duration::from_millis(5));
+        }
+        let time = began.elapsed();
+        let after = Counters::read(database).await;
+        let resident = resident as f64 / f64::from(1 << 20);
+        Pass { time, cpu: after.cpu - before.cpu, resident }
     }
 
     fn restart(&self) -> Restart {
@@ -239,7 +267,7 @@ type Row = (&'static str, fn(&Measured) -> String);
 
 /// Prints the table of `docs/performance.md`.
 pub fn print(columns: &[Measured]) {
-    let rows: [Row; 20] = [
+    let rows: [Row; 23] = [
         ("one server-side `$group` by model", |m| seconds(m.group)),
         ("first pass over messages only, from the start of the process", |m| {
             seconds(m.of_messages.time)
@@ -250,6 +278,9 @@ pub fn print(columns: &[Measured]) {
         ("the same / messages only", |m| ratio(m.pass.time, m.of_messages.time)),
         ("CPU of mongod in it", |m| format!("{:.1} s", m.pass.cpu)),
         ("peak resident memory of it", |m| mib(m.pass.resident)),
+        ("the past by day (`history --step 1d`)", |m| seconds(m.past.time)),
+        ("the same / first pass with everything on", |m| ratio(m.past.time, m.pass.time)),
+        ("peak resident memory of it", |m| mib(m.past.resident)),
         ("restart with state, until all but the families of days", |m| seconds(m.restart.first)),
         ("restart with state, until all families", |m| seconds(m.restart.all)),
         ("refresh, nothing new: time", |m| millis(m.idle.time)),

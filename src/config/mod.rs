@@ -15,7 +15,7 @@ pub use reader::{Problem, Problems, Reader};
 pub use setting::Setting;
 
 use crate::telemetry::{Format, Level};
-use crate::{http, librechat};
+use crate::{history, http, librechat};
 
 const METRICS_CACHE_TTL: Setting = Setting::new(
     "METRICS_CACHE_TTL",
@@ -106,6 +106,8 @@ pub enum Task {
     Once,
     /// To compare what is stored with what was counted.
     Audit,
+    /// To tell what the metrics would have shown in the past.
+    History(history::Request),
     /// To compare the metrics of another exporter with those of this one.
     Migrate {
         /// Where the other's are read.

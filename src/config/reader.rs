@@ -4,10 +4,13 @@ use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
+use chrono::NaiveDate;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::Task;
 use super::setting::{Setting, flag};
+use crate::exposition::open_metrics::LabelPair;
+use crate::history::{Format, Request, Step};
 
 const ABOUT: &str = "Prometheus exporter for the usage of self-hosted web applications.
 
@@ -16,6 +19,12 @@ A secret is also read from the file that ..._FILE names.";
 
 const ONCE: &str = "once";
 const AUDIT: &str = "audit";
+const HISTORY: &str = "history";
+const FROM: &str = "from";
+const TO: &str = "to";
+const STEP: &str = "step";
+const FORMAT: &str = "format";
+const LABEL: &str = "label";
 const MIGRATE: &str = "migrate";
 const CHECK: &str = "check";
 const AGAINST: &str = "against";
@@ -90,6 +99,7 @@ impl Reader {
     pub fn task(&self) -> Task {
         match self.matches.subcommand() {
             Some((AUDIT, _)) => Task::Audit,
+            Some((HISTORY, arguments)) => Task::History(past(arguments)),
             Some((MIGRATE, arguments)) => Task::Migrate {
                 theirs: arguments.get_one::<String>(CHECK).cloned().unwrap_or_default(),
                 ours: arguments.get_one::<String>(AGAINST).cloned(),
@@ -205,7 +215,21 @@ fn command() -> Command {
     let audit = Command::new(AUDIT).about(
         "Compare what is stored with what the state file says was counted, and count what is missing.",
     );
-    let migrate = Command::new(MIGRATE)
+    Command::new("usage-exporter")
+        .version(version)
+        .about(ABOUT)
+        .max_term_width(100)
+        .arg(once)
+        .args(super::settings().map(argument))
+        .args(super::settings().filter_map(file_argument))
+        .subcommand(audit)
+        .subcommand(history())
+        .subcommand(migrate())
+        .disable_help_subcommand(true)
+}
+
+fn migrate() -> Command {
+    Command::new(MIGRATE)
         .about("Compare the values of another exporter of LibreChat with those of this one.")
         .arg(
             Arg::new(CHECK)
@@ -216,17 +240,71 @@ fn command() -> Command {
         )
         .arg(Arg::new(AGAINST).long(AGAINST).value_name("URL").help(
             "The metrics of this one, in the same way [default: the port METRICS_PORT of this host]",
-        ));
-    Command::new("usage-exporter")
-        .version(version)
-        .about(ABOUT)
-        .max_term_width(100)
-        .arg(once)
-        .args(super::settings().map(argument))
-        .args(super::settings().filter_map(file_argument))
-        .subcommand(audit)
-        .subcommand(migrate)
-        .disable_help_subcommand(true)
+        ))
+}
+
+fn history() -> Command {
+    let date = |name, help| {
+        let date = Arg::new(name).long(name).value_name("DATE").help(help);
+        date.value_parser(|text: &str| {
+            text.parse::<NaiveDate>().map_err(|_| "expected a date such as 2026-01-31")
+        })
+    };
+    Command::new(HISTORY)
+        .about(
+            "Write what the metrics would have shown in the past, for Prometheus or a spreadsheet. The \
+             documents are read once; a running exporter and its state file are left alone.",
+        )
+        .arg(date(FROM, "The first day [default: that of the first document]"))
+        .arg(date(TO, "The last day, of which what is over is told [default: today]"))
+        .arg(
+            Arg::new(STEP)
+                .long(STEP)
+                .value_name("DURATION")
+                .default_value("1h")
+                .value_parser(|text: &str| text.parse::<Step>())
+                .help("From one sample to the next: 1m to 23h, or whole days such as 1d"),
+        )
+        .arg(
+            Arg::new(FORMAT)
+                .long(FORMAT)
+                .default_value("openmetrics")
+                .value_parser(["openmetrics", "csv"])
+                .help("How it is written"),
+        )
+        .arg(
+            Arg::new(LABEL)
+                .long(LABEL)
+                .value_name("NAME=VALUE")
+                .action(ArgAction::Append)
+                .value_parser(label)
+                .help("A label for every sample, such as job=librechat; can be given several times"),
+        )
+}
+
+/// What the arguments of `history` ask for.
+fn past(arguments: &ArgMatches) -> Request {
+    let labels = arguments.get_many::<LabelPair>(LABEL);
+    let csv = arguments.get_one::<String>(FORMAT).is_some_and(|format| format == "csv");
+    Request {
+        from: arguments.get_one(FROM).copied(),
+        to: arguments.get_one(TO).copied(),
+        step: arguments.get_one(STEP).copied().unwrap_or(Step::Seconds(3_600)),
+        format: if csv { Format::Csv } else { Format::OpenMetrics },
+        labels: labels.into_iter().flatten().cloned().collect(),
+    }
+}
+
+/// A label as `name=value`.
+fn label(text: &str) -> Result<LabelPair, String> {
+    let (name, value) = text.split_once('=').unwrap_or_default();
+    let begins = name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
+    let rest = name.chars().all(|other| other.is_ascii_alphanumeric() || other == '_');
+    if begins && rest {
+        Ok((name.to_owned(), value.to_owned()))
+    } else {
+        Err("expected name=value, the name of letters, digits and _".to_owned())
+    }
 }
 
 fn argument(setting: &'static Setting) -> Arg {

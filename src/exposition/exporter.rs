@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::proto::MetricFamily;
@@ -31,6 +32,7 @@ crate::catalogue! {
 /// [`MALFORMED_FIELDS`], [`SERIES_DROPPED`], [`BASELINE_PROGRESS`] and [`AUDIT_LATE_DOCUMENTS`] are
 /// described here and exported by the source that reads the documents.
 pub struct ExporterMetrics {
+    started: DateTime<Utc>,
     registry: Registry,
     up: Gauge,
     success: GaugeVec,
@@ -65,6 +67,7 @@ impl ExporterMetrics {
         let build_info = gauges(&registry, &BUILD_INFO)?;
         build_info.with_label_values(&[crate::VERSION, crate::REVISION]).set(1.0);
         Ok(ExporterMetrics {
+            started: Utc::now(),
             up: register(&registry, Gauge::with_opts(options(up))?)?,
             success: gauges(&registry, &COLLECTOR_SUCCESS)?,
             duration: gauges(&registry, &COLLECTOR_DURATION)?,
@@ -74,6 +77,11 @@ impl ExporterMetrics {
             http_requests: counters(&registry, &HTTP_REQUESTS)?,
             registry,
         })
+    }
+
+    /// When they started at nothing.
+    pub fn started(&self) -> DateTime<Utc> {
+        self.started
     }
 
     /// Notes the end of a refresh of `collector` that took `took`; `now` is the time of day in

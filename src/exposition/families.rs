@@ -1,5 +1,6 @@
 //! Building the metric families of one refresh.
 
+use chrono::{DateTime, Utc};
 use prometheus::proto::{
     Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType,
 };
@@ -60,7 +61,10 @@ impl Value for Distribution {
 ///
 /// A family without samples is left out, because an absent family cannot be mistaken for a zero.
 #[derive(Debug, Default, Clone)]
-pub struct Families(Vec<MetricFamily>);
+pub struct Families {
+    families: Vec<MetricFamily>,
+    since: Option<DateTime<Utc>>,
+}
 
 impl Families {
     /// Adds a family without labels.
@@ -93,12 +97,23 @@ impl Families {
             Kind::Histogram => MetricType::HISTOGRAM,
         });
         family.set_metric(metrics);
-        self.0.push(family);
+        self.families.push(family);
     }
 
     /// The families, in the order in which they were added.
     pub fn as_slice(&self) -> &[MetricFamily] {
-        &self.0
+        &self.families
+    }
+
+    /// When their counters were zero; `None` where nobody knows.
+    pub fn since(&self) -> Option<DateTime<Utc>> {
+        self.since
+    }
+
+    /// Notes when their counters were zero.
+    #[must_use]
+    pub fn counting_since(self, since: Option<DateTime<Utc>>) -> Families {
+        Families { since, ..self }
     }
 }
 

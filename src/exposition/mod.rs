@@ -3,12 +3,14 @@
 //! * [`catalogue`]: one description per metric family, from which names, types, help and labels come;
 //! * [`families`]: building the families of one refresh from their descriptions;
 //! * [`series`]: what a series may never do: fall, if it is a counter, or multiply without bound;
+//! * [`open_metrics`]: the format that Prometheus asks for first;
 //! * [`snapshot`]: the families of all collectors as a scrape sees them;
 //! * [`exporter`]: the families in which the exporter tells about itself.
 
 pub mod catalogue;
 pub mod exporter;
 pub mod families;
+pub mod open_metrics;
 pub mod series;
 pub mod snapshot;
 
@@ -16,4 +18,4 @@ pub use catalogue::{Description, Kind};
 pub use exporter::ExporterMetrics;
 pub use families::{Distribution, Families};
 pub use series::Series;
-pub use snapshot::{Page, Snapshot};
+pub use snapshot::{Format, Page, Snapshot};

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use axum::body::Bytes;
+use chrono::{DateTime, Utc};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use prometheus::TextEncoder;
@@ -16,6 +17,7 @@ use prometheus::proto::MetricFamily;
 
 use super::exporter::ExporterMetrics;
 use super::families::Families;
+use super::open_metrics;
 
 /// How old a rendered page may be. Answers of collectors show at once; this bounds only how often the
 /// exporter's own metrics are read when it is scraped many times a second.
@@ -28,7 +30,8 @@ pub struct Snapshot {
     exporter: Arc<ExporterMetrics>,
     answers: ArcSwap<BTreeMap<&'static str, Published>>,
     version: AtomicU64,
-    page: ArcSwap<Page>,
+    /// The page in each format.
+    pages: [ArcSwap<Page>; 2],
 }
 
 /// The last answer of one collector.
@@ -46,6 +49,25 @@ impl Published {
     }
 }
 
+/// The text formats in which families are served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Prometheus's text format 0.0.4.
+    Text,
+    /// OpenMetrics 1.0.
+    OpenMetrics,
+}
+
+impl Format {
+    /// Its content type.
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Format::Text => "text/plain; version=0.0.4; charset=utf-8",
+            Format::OpenMetrics => open_metrics::CONTENT_TYPE,
+        }
+    }
+}
+
 /// The families as text.
 pub struct Page {
     text: Bytes,
@@ -60,7 +82,7 @@ impl Page {
         Page { text, gzip: OnceLock::new(), version, rendered: Instant::now() }
     }
 
-    /// Prometheus's text format 0.0.4.
+    /// The families in the format of the page.
     pub fn text(&self) -> Bytes {
         self.text.clone()
     }
@@ -71,16 +93,20 @@ impl Page {
     }
 }
 
-/// One family of the samples that several collectors have of it.
-fn joined<'a>(parts: &[&'a MetricFamily]) -> Cow<'a, MetricFamily> {
-    let mut parts = parts.iter();
-    let mut family = parts
-        .next()
-        .map_or_else(|| Cow::Owned(MetricFamily::default()), |first| Cow::Borrowed(*first));
+/// A family, and when its counters were zero.
+type Counting<'a> = (&'a MetricFamily, Option<DateTime<Utc>>);
+
+/// One family of the samples that several collectors have of it. Together they were zero when the first
+/// of them was.
+fn joined<'a>(parts: &[Counting<'a>]) -> (Cow<'a, MetricFamily>, Option<DateTime<Utc>>) {
+    let since = parts.iter().filter_map(|(_, since)| *since).min();
+    let mut parts = parts.iter().map(|(family, _)| *family);
+    let mut family =
+        parts.next().map_or_else(|| Cow::Owned(MetricFamily::default()), Cow::Borrowed);
     for part in parts {
         family.to_mut().mut_metric().extend_from_slice(part.get_metric());
     }
-    family
+    (family, since)
 }
 
 fn compressed(text: &[u8]) -> Bytes {
@@ -99,7 +125,7 @@ impl Snapshot {
             exporter,
             answers: ArcSwap::from_pointee(answers),
             version: AtomicU64::new(1),
-            page: ArcSwap::from_pointee(Page::new(String::new(), 0)),
+            pages: [(); 2].map(|()| ArcSwap::from_pointee(Page::new(String::new(), 0))),
         }
     }
 
@@ -127,39 +153,61 @@ impl Snapshot {
     }
 
     /// The families sorted by name, without answers that are stale.
-    pub fn page(&self) -> Arc<Page> {
+    pub fn page(&self, format: Format) -> Arc<Page> {
+        let [text, open_metrics] = &self.pages;
+        let kept = match format {
+            Format::Text => text,
+            Format::OpenMetrics => open_metrics,
+        };
         let version = self.version.load(Ordering::Acquire);
-        let page = self.page.load();
+        let page = kept.load();
         if page.version == version && page.rendered.elapsed() < PAGE_LIFETIME {
             return Arc::clone(&page);
         }
-        let page = Arc::new(Page::new(self.render(), version));
-        self.page.store(Arc::clone(&page));
+        let page = Arc::new(Page::new(self.render(format), version));
+        kept.store(Arc::clone(&page));
         page
     }
 
-    fn render(&self) -> String {
+    fn render(&self, format: Format) -> String {
+        let mut text = String::new();
+        self.each_family(|family, since| match format {
+            Format::Text => {
+                // The only errors are a family without a name or samples, and `Families` adds none.
+                if let Err(error) =
+                    TextEncoder::new().encode_utf8(std::slice::from_ref(family), &mut text)
+                {
+                    tracing::error!(family = family.name(), %error, "left out of the page");
+                }
+            }
+            Format::OpenMetrics => open_metrics::write_family(family, since, &mut text),
+        });
+        if format == Format::OpenMetrics {
+            text.push_str(open_metrics::END);
+        }
+        text
+    }
+
+    /// Every family that is not stale, in the order of the names, and when its counters were zero.
+    fn each_family(&self, mut show: impl FnMut(&MetricFamily, Option<DateTime<Utc>>)) {
         let now = Instant::now();
         let answers = self.answers.load();
         let own = self.exporter.gather();
-        let mut families: Vec<&MetricFamily> = answers
+        let started = Some(self.exporter.started());
+        let mut families: Vec<Counting<'_>> = answers
             .values()
             .filter(|answer| answer.is_fresh(now))
-            .flat_map(|answer| answer.families.as_slice())
-            .chain(&own)
+            .flat_map(|answer| {
+                let since = answer.families.since();
+                answer.families.as_slice().iter().map(move |family| (family, since))
+            })
+            .chain(own.iter().map(|family| (family, started)))
             .collect();
-        families.sort_by_key(|family| family.name());
-        let mut text = String::new();
-        for parts in families.chunk_by(|one, other| one.name() == other.name()) {
-            let family = joined(parts);
-            // The only errors are a family without a name or samples, and `Families` adds none.
-            if let Err(error) =
-                TextEncoder::new().encode_utf8(std::slice::from_ref(&*family), &mut text)
-            {
-                tracing::error!(family = family.name(), %error, "left out of the page");
-            }
+        families.sort_by_key(|(family, _)| family.name());
+        for parts in families.chunk_by(|(one, _), (other, _)| one.name() == other.name()) {
+            let (family, since) = joined(parts);
+            show(&family, since);
         }
-        text
     }
 
     /// The collectors whose answer is missing, incomplete or stale.

@@ -2,6 +2,7 @@
 //!
 //! * here: the routes, that is the metrics, a page for people, and whether the process lives and is
 //!   ready;
+//! * [`negotiation`]: in which form a client wants them;
 //! * [`server`] and [`connections`]: connections and their limits;
 //! * [`access`] with [`networks`], [`users`] and [`secret`]: who may read;
 //! * [`tls`], [`web_config`] and [`files`]: how what is read is encrypted;
@@ -10,6 +11,7 @@
 pub mod access;
 pub mod connections;
 pub mod files;
+pub mod negotiation;
 pub mod networks;
 pub mod protection;
 pub mod secret;
@@ -24,7 +26,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, VARY};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, VARY};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse, Response};
@@ -37,12 +39,10 @@ use tower_http::timeout::TimeoutLayer;
 pub use protection::Guard;
 pub use settings::Settings;
 
-use crate::exposition::{ExporterMetrics, Snapshot};
+use crate::exposition::{ExporterMetrics, Format, Snapshot};
 use crate::scheduler::Scheduler;
 use files::Files;
-
-/// The content type of Prometheus's text format.
-const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
+use negotiation::{View, accepts_gzip, view};
 
 /// How long an answer may take. Prometheus gives up after ten seconds unless told otherwise.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -90,36 +90,31 @@ pub fn router(app: App) -> Router {
 }
 
 async fn metrics(State(app): State<App>, headers: HeaderMap) -> Response {
+    let format = match view(&headers, false) {
+        View::Metrics(format) => format,
+        View::Page => Format::Text,
+    };
+    answer(&app, format, &headers).await
+}
+
+async fn answer(app: &App, format: Format, headers: &HeaderMap) -> Response {
     if let Some(scheduler) = &app.refresh_on_scrape {
         scheduler.refresh().await;
     }
-    let page = app.snapshot.page();
-    let plain = [(CONTENT_TYPE, TEXT_FORMAT), (VARY, ACCEPT_ENCODING.as_str())];
-    if accepts_gzip(&headers) {
+    let page = app.snapshot.page(format);
+    let plain = [(CONTENT_TYPE, format.content_type()), (VARY, "accept, accept-encoding")];
+    if accepts_gzip(headers) {
         return (plain, [(CONTENT_ENCODING, "gzip")], page.gzip()).into_response();
     }
     (plain, page.text()).into_response()
 }
 
-/// Whether a client takes gzip.
-fn accepts_gzip(headers: &HeaderMap) -> bool {
-    let values = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).any(|item| {
-        let mut parts = item.split(';').map(str::trim);
-        let coding = parts.next().is_some_and(|coding| coding.eq_ignore_ascii_case("gzip"));
-        let weight = parts.find_map(|part| part.strip_prefix("q="));
-        coding && weight.is_none_or(|weight| weight.parse().is_ok_and(|weight: f32| weight > 0.0))
-    })
-}
-
 /// The metrics for curl and Prometheus, a page with links for a browser.
-async fn home(state: State<App>, headers: HeaderMap) -> Response {
-    if wants_html(&headers) { Html(HOME).into_response() } else { metrics(state, headers).await }
-}
-
-fn wants_html(headers: &HeaderMap) -> bool {
-    let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
-    accept.is_some_and(|accept| accept.contains("text/html"))
+async fn home(State(app): State<App>, headers: HeaderMap) -> Response {
+    match view(&headers, true) {
+        View::Metrics(format) => answer(&app, format, &headers).await,
+        View::Page => Html(HOME).into_response(),
+    }
 }
 
 async fn healthz() -> &'static str {

@@ -145,6 +145,12 @@ impl Books {
         lock(&self.0.ledger)
     }
 
+    /// A ledger beside these books, in which a history that ends at `end` is looked back on.
+    pub fn ledger_of_past(&self, end: ObjectId) -> Ledger {
+        let Blank { limits, timezone, reach, .. } = self.0.blank;
+        Ledger::of_past(limits, Days::new(timezone, reach), end)
+    }
+
     /// What was counted of other collections.
     pub fn counted(&self) -> &CountedBooks {
         &self.0.counted

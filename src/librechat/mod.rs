@@ -11,6 +11,7 @@
 //!   the one that the books are about;
 //! * [`migration`]: what other exporters of LibreChat say, compared;
 //! * [`collectors`]: the questions asked;
+//! * [`replay`]: what the metrics would have shown at earlier moments;
 //! * [`store`] and [`object_id`]: asking MongoDB for documents by their place in insertion order.
 
 pub mod books;
@@ -27,6 +28,7 @@ pub mod migration;
 pub mod names;
 pub mod object_id;
 pub mod page;
+pub mod replay;
 pub mod settings;
 pub mod sheet;
 pub mod spending_page;
@@ -161,7 +163,16 @@ impl Source {
     }
 
     fn growth(&self) -> Vec<Box<dyn Collector>> {
-        let mut collectors: Vec<Box<dyn Collector>> = Vec::new();
+        if let Some(by) = self.settings.per_user {
+            let by = by.as_str();
+            info!(by, "tokens and cost of single people are exported: PER_USER_METRICS is on");
+        }
+        self.each_counted(&GrowthOf(self))
+    }
+
+    /// What `make` makes of each collection whose documents are added up.
+    fn each_counted<M: MakeOfCounted>(&self, make: &M) -> Vec<M::Made> {
+        let mut made = Vec::new();
         let CountedBooks { conversations, users, files, transactions, transactions_of_users } =
             self.books.counted();
         for (group, book, family) in [
@@ -172,53 +183,42 @@ impl Source {
             if self.settings.groups.has(group) {
                 let count: FamiliesOf<u64> =
                     Box::new(|counted, sheet| sheet.value(family, counted.total() as f64));
-                collectors.push(self.growth_of(book.collection(), book, count));
+                made.push(make.make(book.collection(), book, count));
             }
         }
         if self.settings.groups.has(COST) {
             let families: FamiliesOf<Spending> = Box::new(spending_page::spending);
-            collectors.push(self.growth_of("transactions", transactions, families));
+            made.push(make.make("transactions", transactions, families));
         }
         if let Some(named_by) = self.settings.per_user {
-            let by = named_by.as_str();
-            info!(by, "tokens and cost of single people are exported: PER_USER_METRICS is on");
-            let books = self.books.clone();
-            let families: FamiliesOf<SpendingOfUsers> = Box::new(move |counted, sheet| {
-                let ids = HashMap::new();
-                let names = books.names();
-                match (named_by, names.get()) {
-                    (NamedBy::Id, _) => spending_page::spending_of_users(counted, &ids, sheet),
-                    (NamedBy::Email, Some(names)) => {
-                        spending_page::spending_of_users(counted, names, sheet);
-                    }
-                    (NamedBy::Email, None) => {}
-                }
-            });
-            let name = "transactions_of_users";
-            collectors.push(self.growth_of(name, transactions_of_users, families));
+            let families = self.families_of_users(named_by);
+            made.push(make.make("transactions_of_users", transactions_of_users, families));
         }
-        collectors
+        made
     }
 
-    fn growth_of<S: Sums>(
-        &self,
-        name: &'static str,
-        book: &Arc<CountedBook<S>>,
-        families: FamiliesOf<S>,
-    ) -> Box<dyn Collector> {
-        let limits = collectors::growth::Limits {
-            interval: self.general.interval,
-            settling_time: self.settings.settling_time,
-            tail: self.settings.tail_limit,
-        };
-        let (groups, max_series) = (self.settings.groups.clone(), self.general.max_series);
-        let sheet = move |shown| Sheet::new(groups.clone(), max_series, shown);
-        let (store, books, book) = (self.store.clone(), self.books.clone(), Arc::clone(book));
-        Box::new(Growth::new(name, store, books, book, limits, families, sheet))
+    fn families_of_users(&self, named_by: NamedBy) -> FamiliesOf<SpendingOfUsers> {
+        let books = self.books.clone();
+        Box::new(move |counted, sheet| {
+            let ids = HashMap::new();
+            let names = books.names();
+            match (named_by, names.get()) {
+                (NamedBy::Id, _) => spending_page::spending_of_users(counted, &ids, sheet),
+                (NamedBy::Email, Some(names)) => {
+                    spending_page::spending_of_users(counted, names, sheet);
+                }
+                (NamedBy::Email, None) => {}
+            }
+        })
+    }
+
+    /// An empty sheet for the families of one collector.
+    fn sheet(&self, shown: Shown) -> Sheet {
+        Sheet::new(self.settings.groups.clone(), self.general.max_series, shown)
     }
 
     fn surveys(&self) -> Vec<Box<dyn Collector>> {
-        let Source { settings, general, store, books, .. } = self;
+        let Source { settings, store, books, .. } = self;
         let groups = &settings.groups;
         let mut surveys: Vec<Box<dyn Survey>> = Vec::new();
         if groups.has_any(&[ACCOUNT, EMAIL_DOMAIN]) || settings.per_user == Some(NamedBy::Email) {
@@ -239,10 +239,49 @@ impl Source {
             surveys.push(Box::<Agents>::default());
         }
         let collectors = surveys.into_iter().map(|survey| -> Box<dyn Collector> {
-            let sheet = Sheet::new(groups.clone(), general.max_series, Shown::default());
+            let sheet = self.sheet(Shown::default());
             let interval = settings.account_interval;
             Box::new(Surveyor::new(store.clone(), interval, survey, sheet))
         });
         collectors.collect()
+    }
+}
+
+/// Makes something of each collection whose documents are added up, whatever they add up to.
+trait MakeOfCounted {
+    /// What is made.
+    type Made;
+
+    /// Makes it of what was counted in `book`, of which `families` are made.
+    fn make<S: Sums>(
+        &self,
+        name: &'static str,
+        book: &Arc<CountedBook<S>>,
+        families: FamiliesOf<S>,
+    ) -> Self::Made;
+}
+
+/// The collectors of these collections.
+struct GrowthOf<'a>(&'a Source);
+
+impl MakeOfCounted for GrowthOf<'_> {
+    type Made = Box<dyn Collector>;
+
+    fn make<S: Sums>(
+        &self,
+        name: &'static str,
+        book: &Arc<CountedBook<S>>,
+        families: FamiliesOf<S>,
+    ) -> Box<dyn Collector> {
+        let Source { settings, general, store, books, .. } = self.0;
+        let limits = collectors::growth::Limits {
+            interval: general.interval,
+            settling_time: settings.settling_time,
+            tail: settings.tail_limit,
+        };
+        let (groups, max_series) = (settings.groups.clone(), general.max_series);
+        let sheet = move |shown| Sheet::new(groups.clone(), max_series, shown);
+        let (store, books, book) = (store.clone(), books.clone(), Arc::clone(book));
+        Box::new(Growth::new(name, store, books, book, limits, families, sheet))
     }
 }

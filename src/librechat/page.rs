@@ -47,21 +47,31 @@ impl Page {
             self.ratings(ledger, &ratings, window);
         }
         if ledger.is_complete() {
-            let total = ledger.total();
-            self.totals(&total);
-            let by_model = [
-                &family::MESSAGES_PER_MODEL,
-                &family::ERRORS_PER_MODEL,
-                &family::INPUT_TOKENS_PER_MODEL,
-                &family::OUTPUT_TOKENS_PER_MODEL,
-            ];
-            self.models(ledger, &total, by_model);
-            self.tools(ledger, &total);
-            self.responses(ledger, &total);
-            self.days(ledger, now);
-            self.people(ledger, now);
+            self.sums(ledger, now);
         }
         self.sheet.finish()
+    }
+
+    /// The families of a history that was brought to `moment`: all but those of windows and ratings.
+    pub fn past(&mut self, ledger: &mut Ledger, moment: DateTime<Utc>) -> Families {
+        self.sums(ledger, moment);
+        self.sheet.finish()
+    }
+
+    fn sums(&mut self, ledger: &mut Ledger, now: DateTime<Utc>) {
+        let total = ledger.total();
+        self.totals(&total);
+        let by_model = [
+            &family::MESSAGES_PER_MODEL,
+            &family::ERRORS_PER_MODEL,
+            &family::INPUT_TOKENS_PER_MODEL,
+            &family::OUTPUT_TOKENS_PER_MODEL,
+        ];
+        self.models(ledger, &total, by_model);
+        self.tools(ledger, &total);
+        self.responses(ledger, &total);
+        self.days(ledger, now);
+        self.people(ledger, now);
     }
 
     /// What is told of local days, as far as they are known.

@@ -9,7 +9,7 @@ use mongodb::bson::{Document, RawDocument, doc};
 use mongodb::options::Hint;
 use mongodb::raw_batch_cursor::{RawBatch, RawBatchCursor};
 
-use crate::collector::{Failure, Refresh};
+use crate::collector::{Failure, Reason, Refresh};
 use crate::mongo::{Mongo, failure};
 
 /// Tells the time; the tests have clocks of their own.
@@ -119,6 +119,22 @@ impl Store {
         Ok(first.and_then(|document| document.get_object_id("_id").ok()))
     }
 
+    /// How many documents a collection has, roughly.
+    ///
+    /// # Errors
+    ///
+    /// If the server does not answer or refuses.
+    pub async fn count(&self, collection: &str, refresh: &Refresh) -> Result<u64, Failure> {
+        let documents = self.mongo.collection(collection).await?;
+        let count = if self.tenant.is_some() {
+            let filter = self.of_tenant(Document::new());
+            documents.count_documents(filter).max_time(refresh.time_left()).await
+        } else {
+            documents.estimated_document_count().max_time(refresh.time_left()).await
+        };
+        count.map_err(failure)
+    }
+
     /// Documents of a collection that match, in no order.
     ///
     /// # Errors
@@ -151,6 +167,25 @@ pub fn by_id() -> Hint {
 pub fn horizon(batch: &RawBatch) -> Option<DateTime<Utc>> {
     let time = batch.as_raw_document().get_timestamp("operationTime").ok()?;
     DateTime::from_timestamp(time.time.into(), 0)
+}
+
+/// Fails if the answer comes from a member of a replica set that does not have everything up to `end`.
+///
+/// # Errors
+///
+/// See above.
+pub fn must_reach(end: DateTime<Utc>, batch: &RawBatch) -> Result<(), Failure> {
+    match horizon(batch) {
+        Some(time) if time < end => Err(Failure {
+            reason: Reason::Timeout,
+            answered: true,
+            message: format!(
+                "the member of the replica set that answered lags {} s behind the end of what is read",
+                (end - time).num_seconds()
+            ),
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// All answers of a cursor; their documents are counted in `refresh`.

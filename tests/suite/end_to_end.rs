@@ -111,6 +111,48 @@ async fn the_page_has_only_families_of_the_catalogue_with_their_types() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn open_metrics_has_the_same_samples_and_says_since_when_counters_count() {
+    let database = librechat().await;
+    let mut settings = settings(&database);
+    settings.push(("METRICS_CACHE_TTL", "1h".to_owned()));
+    let server = start(&settings);
+    let wanted = ("Accept", "application/openmetrics-text;version=1.0.0,text/plain;q=0.5");
+    let mut answer = server.request("GET", "/metrics", wanted);
+    let content_type = answer.headers()["content-type"].to_str().expect("text").to_owned();
+    assert_eq!(content_type, "application/openmetrics-text; version=1.0.0; charset=utf-8");
+    let page = answer.body_mut().read_to_string().expect("text");
+    let page = page.strip_suffix("# EOF\n").expect("an end");
+    let mut families = std::collections::BTreeSet::new();
+    for line in page.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+        let (name, _) = line.split_once(' ').expect("a type");
+        assert!(families.insert(name), "{name} is there twice");
+    }
+    let samples = samples::of_page(page).into_iter();
+    let mut samples: samples::Samples =
+        samples.map(|(key, value)| (samples::as_text(&key), value)).collect();
+    let created: samples::Samples =
+        samples.extract_if(.., |key, _| samples::family(key).ends_with("_created")).collect();
+    let is_of_runs = |key: &str| key.starts_with("process_") || key.contains("_http_requests_");
+    let mut text = samples::of_page(&server.get("/metrics"));
+    samples.retain(|key, _| !is_of_runs(key));
+    text.retain(|key, _| !is_of_runs(key));
+    samples::assert_equal(&samples, &text, "OpenMetrics against the text format");
+
+    // At the beginning of the day of the first message, and of the first conversation.
+    let messages = database.collection::<Document>("messages");
+    let first = messages.find_one(doc! {}).sort(doc! { "_id": 1 }).await;
+    let first = first.expect("an answer").expect("a message");
+    let minted = first.get_object_id("_id").expect("an _id").timestamp().timestamp_millis() / 1000;
+    assert_eq!(created["librechat_messages_created"], (minted - minted % 86_400) as f64);
+    for family in catalogue::ALL.iter().filter(|family| family.kind == Kind::Counter) {
+        let counter = text.keys().find(|key| samples::family(key) == family.name);
+        let name = family.name.replace("_total", "_created");
+        let told = counter.map(|key| created.contains_key(&key.replace("_total", "_created")));
+        assert_ne!(told, Some(false), "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn promtool_finds_only_the_names_that_the_contract_gives() {
     let database = librechat().await;
     let server = start(&settings(&database));

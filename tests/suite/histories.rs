@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
 use crate::mongod::Mongod;
+use crate::past::assert_equals_oracle as assert_past_equals_oracle;
 use crate::world::{Event, Kind, ODD_FIELDS, Spending, World};
 
 const HISTORIES: u32 = 256;
@@ -96,6 +97,8 @@ async fn play(database: &Database, start: i64, timezone: usize, steps: Vec<Step>
         world.wait(step.seconds / events);
         world.refresh(&format!("after step {number}")).await;
     }
+    let day = "1d".parse().expect("a step");
+    assert_past_equals_oracle(database, timezone, day, world.now(), 2, "looking back").await;
 }
 
 #[test]

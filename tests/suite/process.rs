@@ -41,6 +41,18 @@ fn checked(command: &mut Command) -> Output {
     output
 }
 
+/// The most memory that a process has had resident; `None` if it has ended.
+pub fn peak_resident_bytes(process: u32) -> Option<u64> {
+    memory(process, "VmHWM:")
+}
+
+fn memory(process: u32, figure: &str) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find(|line| line.starts_with(figure))?;
+    let kilobytes = line.split_whitespace().nth(1)?;
+    Some(kilobytes.parse::<u64>().ok()? * 1024)
+}
+
 /// Runs the binary to its end in a folder with a file `.env` of these lines.
 pub fn run_with_dotenv(lines: &str, settings: &[(&str, &str)]) -> Output {
     static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -203,20 +215,12 @@ impl Server {
 
     /// The most memory that it has had resident.
     pub fn peak_resident_bytes(&self) -> u64 {
-        self.memory("VmHWM:")
+        peak_resident_bytes(self.pid()).expect("a process")
     }
 
     /// The memory that it has resident.
     pub fn resident_bytes(&self) -> u64 {
-        self.memory("VmRSS:")
-    }
-
-    fn memory(&self, figure: &str) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()));
-        let status = status.expect("a process");
-        let line = status.lines().find(|line| line.starts_with(figure)).expect("a figure");
-        let kilobytes = line.split_whitespace().nth(1).expect("a figure");
-        kilobytes.parse::<u64>().expect("a figure") * 1024
+        memory(self.pid(), "VmRSS:").expect("a process")
     }
 
     /// How many files and connections it has open.

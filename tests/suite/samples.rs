@@ -68,6 +68,15 @@ pub fn of_page(page: &str) -> Samples {
         .collect()
 }
 
+/// A series of OpenMetrics as the text format writes it, which leaves out the fraction of a bound that is
+/// zero.
+pub fn as_text(key: &str) -> String {
+    match key.split_once("le=\"") {
+        Some((before, after)) => format!("{before}le=\"{}", after.replacen(".0\"", "\"", 1)),
+        None => key.to_owned(),
+    }
+}
+
 /// The name of the family of a series.
 pub fn family(key: &str) -> &str {
     let name = key.split('{').next().unwrap_or(key);

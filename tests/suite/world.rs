@@ -172,6 +172,10 @@ impl World {
     }
 
     /// Lets time pass.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.now
+    }
+
     pub fn wait(&mut self, seconds: i64) {
         self.now += TimeDelta::seconds(seconds);
         self.latest = self.latest.max(self.now);

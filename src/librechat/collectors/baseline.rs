@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
 use futures_util::StreamExt;
 use mongodb::bson::{Document, doc};
 use mongodb::raw_batch_cursor::RawBatch;
@@ -21,7 +20,7 @@ use crate::librechat::document::{Message, projection};
 use crate::librechat::groups::Groups;
 use crate::librechat::ledger::book::History;
 use crate::librechat::object_id::time_of;
-use crate::librechat::store::{BATCH_SIZE, Store, documents, horizon, read_all};
+use crate::librechat::store::{BATCH_SIZE, Store, documents, must_reach, read_all};
 use crate::mongo::failure;
 
 /// How long one refresh reads before it saves and reports how far it has come.
@@ -75,14 +74,8 @@ impl Baseline {
         if let Some(expected) = self.expected {
             return Ok(expected);
         }
-        let messages = self.store.mongo().collection(Messages::COLLECTION).await?;
-        let expected = if self.store.tenant().is_some() {
-            let filter = self.store.of_tenant(Document::new());
-            messages.count_documents(filter).max_time(refresh.time_left()).await
-        } else {
-            messages.estimated_document_count().max_time(refresh.time_left()).await
-        };
-        let expected = *self.expected.insert(expected.map_err(failure)?);
+        let expected = self.store.count(Messages::COLLECTION, refresh).await?;
+        self.expected = Some(expected);
         self.pace = Pace { began: Instant::now(), entered: 0, ..self.pace };
         if entered == 0 {
             info!(messages = expected, "reading the history once; counters appear when it is done");
@@ -178,21 +171,6 @@ fn families(progress: f64) -> Families {
     let mut families = Families::default();
     families.value(&BASELINE_PROGRESS, progress);
     families
-}
-
-/// Fails if the answer comes from a member of a replica set that does not have everything up to `end`.
-fn must_reach(end: DateTime<Utc>, batch: &RawBatch) -> Result<(), Failure> {
-    match horizon(batch) {
-        Some(time) if time < end => Err(Failure {
-            reason: Reason::Timeout,
-            answered: true,
-            message: format!(
-                "the member of the replica set that answered lags {} s behind the end of the history",
-                (end - time).num_seconds()
-            ),
-        }),
-        _ => Ok(()),
-    }
 }
 
 /// How many messages were entered by a task that may not have been started.

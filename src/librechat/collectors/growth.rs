@@ -130,7 +130,7 @@ impl<S: Sums> Growth<S> {
             return families.clone();
         }
         (self.families)(&counted, &mut self.sheet);
-        let families = self.sheet.finish();
+        let families = self.sheet.finish().counting_since(counted.begins());
         if self.sheet.shown().take_changed() {
             counted.show(self.sheet.shown().shown().clone());
         }

@@ -115,7 +115,8 @@ impl Collector for Messages {
         let families = {
             let mut ledger = self.books.ledger();
             ledger.end_read(seen_until);
-            self.page.families(&mut ledger, self.store.now())
+            let families = self.page.families(&mut ledger, self.store.now());
+            families.counting_since(ledger.begins())
         };
         self.books.save_ledger(Some(self.page.shown())).await;
         Ok(families.into())

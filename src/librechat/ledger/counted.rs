@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 
+use chrono::{DateTime, Utc};
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Document, RawDocument, doc};
 use rustc_hash::FxHashMap;
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::labels::Labels;
 use super::pairs;
 use crate::exposition::series::Shown;
-use crate::librechat::object_id::{at, day_of, time_of};
+use crate::librechat::object_id::{at, day_of, start_of, time_of};
 
 /// Sums over documents.
 pub trait Sums: Default + Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
@@ -76,6 +77,9 @@ impl Sums for u64 {
 #[serde(bound = "")]
 pub struct Counted<S: Sums> {
     watermark: ObjectId,
+    /// The day of the first document, in days since 1970.
+    #[serde(default)]
+    first_day: Option<u32>,
     /// Whether the collection was read to its end.
     complete: bool,
     /// The label values seen.
@@ -117,6 +121,7 @@ impl<S: Sums> Default for Counted<S> {
     fn default() -> Counted<S> {
         Counted {
             watermark: ObjectId::from_bytes([0; 12]),
+            first_day: None,
             complete: false,
             labels: Labels::default(),
             settled: S::default(),
@@ -164,6 +169,7 @@ impl<S: Sums> Counted<S> {
             let Ok(id) = document.get_object_id("_id") else { continue };
             if id >= self.watermark && !self.young.contains_key(&Seen::of(id)) {
                 let entry = S::read(document, &mut self.labels);
+                self.first_day.get_or_insert(day_of(id));
                 self.young.insert(Seen::of(id), entry);
                 self.version += 1;
                 self.changed = true;
@@ -200,6 +206,12 @@ impl<S: Sums> Counted<S> {
     /// The first day of which a document is known.
     pub fn first_day(&self) -> Option<u32> {
         self.days.keys().next().copied()
+    }
+
+    /// The beginning of the day of the first document: no sum counts anything older.
+    pub fn begins(&self) -> Option<DateTime<Utc>> {
+        let first = self.first_day().into_iter().chain(self.first_day).min();
+        first.map(|day| time_of(start_of(day)))
     }
 
     /// Adds what the documents of a day that are `stored` before the watermark add up to beyond what is

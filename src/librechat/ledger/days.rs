@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::ops::RangeBounds;
 use std::sync::Arc;
 
-use chrono::{DateTime, Datelike, Days as Span, NaiveDate, NaiveTime, TimeDelta, Timelike, Utc};
+use chrono::{DateTime, Datelike, Days as Span, NaiveDate, TimeDelta, Timelike, Utc};
 use chrono_tz::Tz;
 use roaring::RoaringBitmap;
 use rustc_hash::FxHashMap;
@@ -16,6 +16,7 @@ use rustc_hash::FxHashMap;
 use super::day::{Activity, Day};
 use super::labels::Label;
 use super::statistics::Statistics;
+use crate::calendar::begins;
 
 /// The local days that matter now.
 #[derive(Debug)]
@@ -117,7 +118,8 @@ impl Days {
     pub fn missing(&self, now: DateTime<Utc>) -> Option<(NaiveDate, DateTime<Utc>, DateTime<Utc>)> {
         let after_today = self.day(now).checked_add_days(Span::new(2));
         let day = self.known_from.or(after_today)?.checked_sub_days(Span::new(1))?;
-        (day >= self.earliest(now)).then(|| (day, self.begins(day), self.begins(next(day))))
+        (day >= self.earliest(now))
+            .then(|| (day, begins(day, self.timezone), begins(next(day), self.timezone)))
     }
 
     /// Enters what was read again of a day, after which it is known.
@@ -230,16 +232,6 @@ impl Days {
         if time == DateTime::<Utc>::MAX_UTC { NaiveDate::MAX } else { self.day(time) }
     }
 
-    /// The first moment of a day. Where the clocks skip midnight, it is the first time after.
-    fn begins(&self, day: NaiveDate) -> DateTime<Utc> {
-        let midnight = day.and_time(NaiveTime::MIN);
-        let local = (0..24).find_map(|quarters| {
-            let time = midnight + TimeDelta::minutes(15 * quarters);
-            time.and_local_timezone(self.timezone).earliest()
-        });
-        local.map_or_else(|| midnight.and_utc(), |time| time.to_utc())
-    }
-
     pub(super) fn is_known_from(&self, day: NaiveDate) -> bool {
         self.known_from.is_some_and(|known| known <= day)
     }
@@ -325,13 +317,6 @@ mod tests {
         days.add(&by(2, utc(9, 3))); // 23:30 on the same day
         assert_eq!(unique(&days, utc(9, 3), &[]), [2, 2, 2]);
         assert_eq!(unique(&days, utc(9, 4), &[]), [0, 0, 2]);
-    }
-
-    #[test]
-    fn a_day_begins_after_midnight_where_the_clocks_skip_it() {
-        let days = days(chrono_tz::Asia::Beirut);
-        let date = NaiveDate::from_ymd_opt(2026, 3, 29).expect("a date");
-        assert_eq!(days.begins(date).to_rfc3339(), "2026-03-28T22:00:00+00:00");
     }
 
     #[test]

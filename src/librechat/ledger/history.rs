@@ -47,8 +47,17 @@ impl Ledger {
         history.entered += count as u64;
         self.book.history = Some(history);
         self.link_answers();
-        self.settle_history(history);
+        self.settle_history(history, time_of(history.read_to));
         count
+    }
+
+    /// Brings a history to a moment, before which all messages have been entered: what the sums and the
+    /// days tell then is what they would have told at that moment.
+    pub fn bring_history_to(&mut self, moment: DateTime<Utc>) {
+        if let Some(history) = self.book.history {
+            self.settle_history(history, moment);
+        }
+        self.days.forget_before(moment);
     }
 
     /// Ends the first pass: all messages before the watermark have been entered.
@@ -61,10 +70,8 @@ impl Ledger {
         self.days.forget_before(now);
     }
 
-    /// Seals what has settled before the last message of the history that was read, whose time takes
-    /// the place of the present.
-    fn settle_history(&mut self, history: History) {
-        let present = time_of(history.read_to);
+    /// Seals what has settled. The time to which the history was read takes the place of the present.
+    fn settle_history(&mut self, history: History, present: DateTime<Utc>) {
         let settled = at(present - self.limits.settling_time).min(history.end);
         self.note_open(FIRST..history.end, settled, present);
         self.seal_rested(FIRST..settled, present);

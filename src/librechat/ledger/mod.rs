@@ -43,7 +43,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use mongodb::bson::oid::ObjectId;
 
-use super::object_id::at;
+use super::object_id::{at, day_of, start_of, time_of};
 use book::Book;
 use days::Days;
 use entry::Entry;
@@ -94,6 +94,16 @@ impl Ledger {
         }
     }
 
+    /// A ledger for a history that ends at `end` and is only looked back on, with no tail after it.
+    pub fn of_past(limits: Limits, mut days: Days, end: ObjectId) -> Ledger {
+        let mut book = Book::new(true);
+        if let Some(history) = &mut book.history {
+            history.end = end;
+        }
+        days.all_known();
+        Ledger::new(limits, book, days)
+    }
+
     /// The point from which messages are read again at every refresh. The first call decides where the
     /// history ends: far enough back that the windows lie after it.
     pub fn watermark(&mut self, now: DateTime<Utc>) -> ObjectId {
@@ -113,6 +123,14 @@ impl Ledger {
     /// Whether all messages are entered, so that sums over all of them can be told.
     pub fn is_complete(&self) -> bool {
         self.book.history.is_none()
+    }
+
+    /// The beginning of the day of the first message: no sum counts anything older.
+    pub fn begins(&self) -> Option<DateTime<Utc>> {
+        let sealed = self.book.days.keys().next().copied();
+        let young = self.book.entries.keys().next().map(|id| day_of(*id));
+        let first = sealed.into_iter().chain(young).min();
+        first.map(|day| time_of(start_of(day)))
     }
 
     /// The sums over all messages ever entered.
