@@ -15,14 +15,17 @@ mod planted;
 mod process;
 mod prometheus;
 mod proxy;
+mod queries;
 mod samples;
 mod seen;
 mod world;
 
+mod alerts;
 mod attacks;
 mod catalogue;
 mod collectors;
 mod cost;
+mod dashboards;
 mod end_to_end;
 mod faults;
 mod fixtures_equal;

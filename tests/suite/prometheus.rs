@@ -125,7 +125,8 @@ pub fn create_blocks(history: &str, data: &Path) {
     let file = data.join("history.om");
     std::fs::write(&file, history).expect("a file");
     let output = Command::new("promtool")
-        .args(["tsdb", "create-blocks-from", "openmetrics"])
+        // It reads the file once for each block.
+        .args(["tsdb", "create-blocks-from", "--max-block-duration=768h", "openmetrics"])
         .args([&file, &data.join("data")])
         .output()
         .expect("promtool (Debian's package prometheus) is installed");
