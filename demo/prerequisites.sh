@@ -10,6 +10,7 @@ command -v cc >/dev/null || missing="$missing gcc libc6-dev"
 if [ "${1:-}" = tests ]; then
   command -v promtool >/dev/null || missing="$missing prometheus"
   command -v curl >/dev/null || missing="$missing curl"
+  command -v chromedriver >/dev/null || missing="$missing chromium chromium-driver"
 fi
 if [ "${1:-}" = bench ]; then
   command -v curl >/dev/null || missing="$missing curl"

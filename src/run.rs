@@ -49,6 +49,7 @@ pub async fn serve(
     );
     let scheduler = Arc::new(scheduler);
     let app = App {
+        source: format!("LibreChat, database {}", config.librechat.database).into(),
         snapshot: parts.snapshot,
         exporter: parts.exporter,
         refresh_on_scrape: config.refresh_on_scrape.then(|| Arc::clone(&scheduler)),

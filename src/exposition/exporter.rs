@@ -1,5 +1,7 @@
 //! The families in which the exporter tells about itself.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -41,6 +43,18 @@ pub struct ExporterMetrics {
     failures: IntCounterVec,
     documents_read: IntCounterVec,
     http_requests: IntCounterVec,
+    last: Mutex<BTreeMap<String, LastRefresh>>,
+}
+
+/// What is known of the last refresh of a collector.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LastRefresh {
+    /// How long it took.
+    pub took: Duration,
+    /// When one last worked, in seconds since 1970.
+    pub worked: Option<f64>,
+    /// Why it failed; `None` if it worked.
+    pub failure: Option<Failure>,
 }
 
 /// What is told of the state file.
@@ -76,6 +90,7 @@ impl ExporterMetrics {
             documents_read: counters(&registry, &DOCUMENTS_READ)?,
             http_requests: counters(&registry, &HTTP_REQUESTS)?,
             registry,
+            last: Mutex::default(),
         })
     }
 
@@ -92,6 +107,7 @@ impl ExporterMetrics {
         self.success.with_label_values(labels).set(if failure.is_some() { 0.0 } else { 1.0 });
         let answered = failure.is_none_or(|failure| failure.answered);
         self.up.set(if answered { 1.0 } else { 0.0 });
+        self.note(collector, took, now, failure);
         match failure {
             None => self.last_success.with_label_values(labels).set(now),
             Some(failure) => {
@@ -99,6 +115,21 @@ impl ExporterMetrics {
                 self.failures.with_label_values(labels).inc();
             }
         }
+    }
+
+    fn note(&self, collector: &str, took: Duration, now: f64, failure: Option<&Failure>) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let worked = match failure {
+            None => Some(now),
+            Some(_) => last.get(collector).and_then(|last| last.worked),
+        };
+        let refresh = LastRefresh { took, worked, failure: failure.cloned() };
+        last.insert(collector.to_owned(), refresh);
+    }
+
+    /// The last refresh of each collector that was asked.
+    pub fn last_refreshes(&self) -> BTreeMap<String, LastRefresh> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The counter of the documents that `collector` receives.

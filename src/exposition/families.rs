@@ -6,6 +6,7 @@ use prometheus::proto::{
 };
 
 use super::catalogue::{Description, Kind};
+use super::chart::Chart;
 
 /// The value of one series.
 pub trait Value {
@@ -57,13 +58,14 @@ impl Value for Distribution {
     }
 }
 
-/// The metric families that one refresh of a collector answers with.
+/// The metric families, and charts for people, that one refresh of a collector answers with.
 ///
 /// A family without samples is left out, because an absent family cannot be mistaken for a zero.
 #[derive(Debug, Default, Clone)]
 pub struct Families {
     families: Vec<MetricFamily>,
     since: Option<DateTime<Utc>>,
+    charts: Vec<Chart>,
 }
 
 impl Families {
@@ -103,6 +105,16 @@ impl Families {
     /// The families, in the order in which they were added.
     pub fn as_slice(&self) -> &[MetricFamily] {
         &self.families
+    }
+
+    /// Adds a chart that is made of what they are about.
+    pub fn chart(&mut self, chart: Chart) {
+        self.charts.push(chart);
+    }
+
+    /// The charts, in the order in which they were added.
+    pub fn charts(&self) -> &[Chart] {
+        &self.charts
     }
 
     /// When their counters were zero; `None` where nobody knows.

@@ -1,6 +1,7 @@
 //! What a metric is called and means, and the page on which it is read.
 //!
 //! * [`catalogue`]: one description per metric family, from which names, types, help and labels come;
+//! * [`chart`]: pictures for people;
 //! * [`families`]: building the families of one refresh from their descriptions;
 //! * [`series`]: what a series may never do: fall, if it is a counter, or multiply without bound;
 //! * [`open_metrics`]: the format that Prometheus asks for first;
@@ -8,6 +9,7 @@
 //! * [`exporter`]: the families in which the exporter tells about itself.
 
 pub mod catalogue;
+pub mod chart;
 pub mod exporter;
 pub mod families;
 pub mod open_metrics;

@@ -15,6 +15,7 @@ use flate2::write::GzEncoder;
 use prometheus::TextEncoder;
 use prometheus::proto::MetricFamily;
 
+use super::chart::Chart;
 use super::exporter::ExporterMetrics;
 use super::families::Families;
 use super::open_metrics;
@@ -189,7 +190,7 @@ impl Snapshot {
     }
 
     /// Every family that is not stale, in the order of the names, and when its counters were zero.
-    fn each_family(&self, mut show: impl FnMut(&MetricFamily, Option<DateTime<Utc>>)) {
+    pub fn each_family(&self, mut show: impl FnMut(&MetricFamily, Option<DateTime<Utc>>)) {
         let now = Instant::now();
         let answers = self.answers.load();
         let own = self.exporter.gather();
@@ -210,14 +211,25 @@ impl Snapshot {
         }
     }
 
-    /// The collectors whose answer is missing, incomplete or stale.
-    pub fn not_ready(&self) -> Vec<&'static str> {
+    /// The collectors, and whether the answer of each is whole and fresh.
+    pub fn collectors(&self) -> Vec<(&'static str, bool)> {
         let now = Instant::now();
         let answers = self.answers.load();
-        answers
-            .iter()
-            .filter(|(_, answer)| !answer.complete || !answer.is_fresh(now))
-            .map(|(name, _)| *name)
-            .collect()
+        let collectors = answers.iter();
+        collectors.map(|(name, answer)| (*name, answer.complete && answer.is_fresh(now))).collect()
+    }
+
+    /// The charts of all answers that are not stale.
+    pub fn charts(&self) -> Vec<Chart> {
+        let now = Instant::now();
+        let answers = self.answers.load();
+        let fresh = answers.values().filter(|answer| answer.is_fresh(now));
+        fresh.flat_map(|answer| answer.families.charts()).cloned().collect()
+    }
+
+    /// The collectors whose answer is missing, incomplete or stale.
+    pub fn not_ready(&self) -> Vec<&'static str> {
+        let collectors = self.collectors().into_iter();
+        collectors.filter(|(_, ready)| !ready).map(|(name, _)| name).collect()
     }
 }

@@ -1,7 +1,8 @@
 //! The HTTP server.
 //!
-//! * here: the routes, that is the metrics, a page for people, and whether the process lives and is
+//! * here: the routes, that is the metrics, the page for people, and whether the process lives and is
 //!   ready;
+//! * [`status`]: the page for people;
 //! * [`negotiation`]: in which form a client wants them;
 //! * [`server`] and [`connections`]: connections and their limits;
 //! * [`access`] with [`networks`], [`users`] and [`secret`]: who may read;
@@ -17,6 +18,7 @@ pub mod protection;
 pub mod secret;
 pub mod server;
 pub mod settings;
+pub mod status;
 pub mod tls;
 pub mod users;
 pub mod web_config;
@@ -29,7 +31,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, VARY};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{self, Next};
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::json;
@@ -50,6 +52,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// What the handlers need.
 #[derive(Clone)]
 pub struct App {
+    /// What the metrics are about, for people.
+    pub source: Arc<str>,
     /// The page.
     pub snapshot: Arc<Snapshot>,
     /// Counts the requests.
@@ -79,6 +83,7 @@ pub fn router(app: App) -> Router {
     let protected = Router::new()
         .route("/", get(home))
         .route("/metrics", get(metrics))
+        .route("/status", get(status))
         .route_layer(middleware::from_fn_with_state(Arc::clone(&app.guard), access::protect));
     let open = Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz));
     let timeout = TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, ANSWER_TIMEOUT);
@@ -109,12 +114,16 @@ async fn answer(app: &App, format: Format, headers: &HeaderMap) -> Response {
     (plain, page.text()).into_response()
 }
 
-/// The metrics for curl and Prometheus, a page with links for a browser.
+/// The metrics for curl and Prometheus, the page for people for a browser.
 async fn home(State(app): State<App>, headers: HeaderMap) -> Response {
     match view(&headers, true) {
         View::Metrics(format) => answer(&app, format, &headers).await,
-        View::Page => Html(HOME).into_response(),
+        View::Page => status(State(app)).await,
     }
+}
+
+async fn status(State(app): State<App>) -> Response {
+    status::page(&app.source, &app.snapshot, &app.exporter)
 }
 
 async fn healthz() -> &'static str {
@@ -140,5 +149,3 @@ async fn finish(State(app): State<App>, request: Request, next: Next) -> Respons
     app.exporter.answered(path, response.status().as_u16());
     response
 }
-
-const HOME: &str = include_str!("home.html");

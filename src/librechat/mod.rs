@@ -5,7 +5,7 @@
 //! * [`document`] and [`transaction`], with [`value`], [`field`], [`tool_call`] and [`mcp`]: reading one
 //!   message or transaction; [`surveys`]: reading all documents of other collections;
 //! * [`ledger`]: every document entered once, and what documents add up to;
-//! * [`page`] and [`spending_page`]: the families of it, written on a [`sheet`];
+//! * [`page`] and [`spending_page`]: the families of it, written on a [`sheet`], and [`charts`] for people;
 //! * [`books`]: what the collectors share and the state file keeps, with a [`counted_book`] for each
 //!   collection; [`names`]: those of people who are shown; [`data_set`]: whether the database is still
 //!   the one that the books are about;
@@ -16,6 +16,7 @@
 
 pub mod books;
 pub mod catalogue;
+pub mod charts;
 pub mod collectors;
 pub mod counted_book;
 pub mod data_set;

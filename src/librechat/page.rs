@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use rustc_hash::FxHashMap;
 
 use super::catalogue as family;
+use super::charts;
 use super::collectors::messages::Messages;
 use super::groups::Groups;
 use super::ledger::Ledger;
@@ -47,31 +48,41 @@ impl Page {
             self.ratings(ledger, &ratings, window);
         }
         if ledger.is_complete() {
-            self.sums(ledger, now);
+            let total = ledger.total();
+            self.sums(ledger, &total, now);
+            self.charts(ledger, &total, now);
         }
         self.sheet.finish()
     }
 
     /// The families of a history that was brought to `moment`: all but those of windows and ratings.
     pub fn past(&mut self, ledger: &mut Ledger, moment: DateTime<Utc>) -> Families {
-        self.sums(ledger, moment);
+        let total = ledger.total();
+        self.sums(ledger, &total, moment);
         self.sheet.finish()
     }
 
-    fn sums(&mut self, ledger: &mut Ledger, now: DateTime<Utc>) {
-        let total = ledger.total();
-        self.totals(&total);
+    fn sums(&mut self, ledger: &mut Ledger, total: &Tally, now: DateTime<Utc>) {
+        self.totals(total);
         let by_model = [
             &family::MESSAGES_PER_MODEL,
             &family::ERRORS_PER_MODEL,
             &family::INPUT_TOKENS_PER_MODEL,
             &family::OUTPUT_TOKENS_PER_MODEL,
         ];
-        self.models(ledger, &total, by_model);
-        self.tools(ledger, &total);
-        self.responses(ledger, &total);
+        self.models(ledger, total, by_model);
+        self.tools(ledger, total);
+        self.responses(ledger, total);
         self.days(ledger, now);
         self.people(ledger, now);
+    }
+
+    fn charts(&mut self, ledger: &Ledger, total: &Tally, now: DateTime<Utc>) {
+        let [messages, users] = charts::of_days(ledger, now);
+        self.sheet.chart(&family::MESSAGES, messages);
+        self.sheet.chart(&family::DAILY_UNIQUE_USERS, users);
+        self.sheet.chart(&family::OUTPUT_TOKENS_PER_MODEL, charts::of_tokens(ledger, total));
+        self.sheet.chart(&family::RESPONSE_DURATION, charts::of_durations(total));
     }
 
     /// What is told of local days, as far as they are known.

@@ -7,6 +7,7 @@ use tracing::debug;
 
 use super::field::{Field, Malformed};
 use super::groups::Groups;
+use crate::exposition::chart::Chart;
 use crate::exposition::exporter::{MALFORMED_FIELDS, SERIES_DROPPED};
 use crate::exposition::series::{Labels, Shown};
 use crate::exposition::{Description, Distribution, Families, Series};
@@ -85,6 +86,13 @@ impl Sheet {
             let rows = self.series.bound(&[description], rows, weight);
             let rows = rows.into_iter().map(|(labels, row)| (labels, distribution(&row)));
             self.series.add_distributions(&mut self.families, description, rows.collect());
+        }
+    }
+
+    /// Adds a chart of what a family is about, where that is exported.
+    pub fn chart(&mut self, family: &Description, chart: Chart) {
+        if self.groups.show(family) && !chart.bars.is_empty() {
+            self.families.chart(chart);
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::catalogue as family;
+use super::charts;
 use super::ledger::counted::Counted;
 use super::ledger::spending::{Spending, Spent};
 use super::ledger::spending_of_users::{OfUser, SpendingOfUsers};
@@ -23,6 +24,7 @@ pub fn spending(counted: &Counted<Spending>, sheet: &mut Sheet) {
         (&family::TRANSACTION_COST, |spent| Some(spent.credits.as_f64() / CREDITS_A_USD)),
     ];
     sheet.table(&columns, sorted(spent), |spent| spent.tokens.whole());
+    sheet.chart(&family::TRANSACTION_COST, charts::of_cost(counted, &total));
 
     let cache = total.cache.iter().flat_map(|(model, tokens)| {
         let CacheTokens { read, write, uncached } = *tokens;

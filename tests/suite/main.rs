@@ -1,5 +1,6 @@
 //! Tests against a real mongod, a real Prometheus and the real binary.
 
+mod browser;
 mod certificates;
 #[path = "../../fuzz/fuzz_targets/decode.rs"]
 mod decode;
@@ -41,3 +42,4 @@ mod secrets;
 mod settings;
 mod soak;
 mod state;
+mod status;

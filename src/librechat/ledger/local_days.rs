@@ -11,6 +11,7 @@ use super::book::{Book, History};
 use super::day::{Activity, Day};
 use super::entry::Entry;
 use super::labels::Label;
+use super::recent_days::Figures;
 use super::returning::{PeopleOf, TIERS};
 use super::statistics::Statistics;
 use super::tally::Tally;
@@ -47,6 +48,11 @@ impl Ledger {
     /// The people who used each agent, and each MCP server, in the last 30 local days.
     pub fn people_of(&self, now: DateTime<Utc>) -> Option<(PeopleOf, PeopleOf)> {
         self.days.people_of(now, young(&self.book))
+    }
+
+    /// The last days that are known, at most `count`.
+    pub fn recent_days(&self, now: DateTime<Utc>, count: u16) -> Vec<Figures> {
+        self.days.recent(now, count, young(&self.book))
     }
 
     /// The newest local day whose messages must be read again, its beginning and its end.

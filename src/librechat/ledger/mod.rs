@@ -13,7 +13,8 @@
 //!   lie, and [`settling`]: linking questions to replies, following what is open, sealing the rest;
 //! * [`book`]: the part that is saved, with [`entry`] for one message and [`tally`] for sums;
 //! * [`windows`], [`durations`] and [`ratings`]: what else messages add up to; [`day`] and [`days`]: what
-//!   happened on which local day, with [`statistics`] over them and [`returning`] people;
+//!   happened on which local day, with [`statistics`] over them, [`returning`] people and
+//!   [`recent_days`] for charts;
 //! * [`counted`]: what the documents of other collections add up to, with [`spending`] for transactions
 //!   and [`spending_of_users`] for those of single people;
 //! * [`labels`] and `pairs`: strings kept once, and maps in the state file.
@@ -29,6 +30,7 @@ pub mod labels;
 pub mod local_days;
 mod pairs;
 pub mod ratings;
+pub mod recent_days;
 pub mod returning;
 pub mod settling;
 pub mod spending;

@@ -1,0 +1,111 @@
+//! The metrics as the page shows them: grouped, the largest values first, and not too many.
+
+use prometheus::proto::{MetricFamily, MetricType};
+
+use super::numbers::readable;
+use crate::exposition::Snapshot;
+use crate::exposition::open_metrics::{labels, values};
+
+/// How many samples of a metric are shown.
+pub const MOST_SAMPLES: usize = 8;
+
+/// How many characters of labels are shown: names that people made up can be long.
+const MOST_CHARACTERS: usize = 80;
+
+/// Metrics whose names begin alike.
+pub struct Section {
+    pub title: &'static str,
+    pub metrics: Vec<Metric>,
+}
+
+/// A metric family.
+pub struct Metric {
+    pub name: String,
+    pub help: String,
+    /// The value, where it has no labels.
+    pub value: String,
+    pub samples: Vec<Sample>,
+}
+
+/// One series.
+pub struct Sample {
+    pub labels: String,
+    pub value: String,
+}
+
+/// All metrics, and how many series they have together.
+pub fn sections(snapshot: &Snapshot) -> (Vec<Section>, usize) {
+    let mut source = Section { title: "Of the application", metrics: Vec::new() };
+    let mut own = Section { title: "Of the exporter", metrics: Vec::new() };
+    let mut series = 0;
+    snapshot.each_family(|family, _| {
+        series += family.get_metric().len();
+        let name = family.name();
+        let is_own = name.starts_with("usage_exporter_") || name.starts_with("process_");
+        let section = if is_own { &mut own } else { &mut source };
+        section.metrics.push(metric(family));
+    });
+    let sections = [source, own].into_iter().filter(|section| !section.metrics.is_empty());
+    (sections.collect(), series)
+}
+
+fn metric(family: &MetricFamily) -> Metric {
+    let kind = family.get_field_type();
+    let mut samples: Vec<(String, Vec<f64>)> = family
+        .get_metric()
+        .iter()
+        .map(|metric| {
+            let pairs = labels(metric).into_iter();
+            let pairs: Vec<String> =
+                pairs.map(|(name, value)| format!("{name}: {value}")).collect();
+            (shortened(&pairs.join(", ")), values(kind, metric))
+        })
+        .collect();
+    // Of a histogram, the last but one is how many there are.
+    let place = usize::from(kind == MetricType::HISTOGRAM);
+    let weight = |values: &[f64]| values.iter().rev().nth(place).copied().unwrap_or(0.0);
+    samples.sort_by(|(_, one), (_, other)| weight(other).total_cmp(&weight(one)));
+    let value = match samples.as_slice() {
+        [(labels, values)] if labels.is_empty() => shown(kind, values),
+        _ => String::new(),
+    };
+    let with_labels = samples.into_iter().filter(|(labels, _)| !labels.is_empty());
+    Metric {
+        name: family.name().to_owned(),
+        help: family.help().to_owned(),
+        value,
+        samples: with_labels
+            .take(MOST_SAMPLES)
+            .map(|(labels, values)| Sample { labels, value: shown(kind, &values) })
+            .collect(),
+    }
+}
+
+fn shown(kind: MetricType, values: &[f64]) -> String {
+    match (kind, values) {
+        (MetricType::HISTOGRAM, [.., count, sum]) if *count > 0.0 => {
+            format!("{} of {} on average", readable(*count), readable(sum / count))
+        }
+        (_, [.., value]) => readable(*value),
+        _ => String::new(),
+    }
+}
+
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(MOST_CHARACTERS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_labels_are_cut_between_characters() {
+        assert_eq!(shortened("short"), "short");
+        let long = shortened(&"ü".repeat(200));
+        assert_eq!((long.chars().count(), long.ends_with('…')), (MOST_CHARACTERS + 1, true));
+    }
+}
