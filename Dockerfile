@@ -1,10 +1,10 @@
 # The exporter alone: no shell, no package manager, a user that is a number.
 
-FROM rust:1.91-slim-bookworm AS build
+FROM rust:1.95-slim-bookworm AS build
 WORKDIR /build
 # Dependencies are built before the sources are there, so that a change of the sources does not build them
 # again.
-COPY Cargo.toml Cargo.lock build.rs ./
+COPY Cargo.toml Cargo.lock build.rs askama.toml ./
 RUN mkdir -p src tests/suite benches/history benches/http \
     && touch src/lib.rs tests/suite/main.rs benches/history/main.rs benches/http/main.rs \
     && echo 'fn main() {}' > src/main.rs \
@@ -17,6 +17,11 @@ RUN touch src/lib.rs src/main.rs \
     && mkdir -p /state
 
 FROM gcr.io/distroless/cc-debian12
+ARG REVISION
+LABEL org.opencontainers.image.title="usage-exporter" \
+      org.opencontainers.image.description="Prometheus exporter for the usage of LibreChat" \
+      org.opencontainers.image.licenses="MIT" \
+      org.opencontainers.image.revision="$REVISION"
 COPY --from=build /build/target/release/usage-exporter /usr/local/bin/usage-exporter
 COPY --from=build --chown=65532:65532 /state /var/lib/usage-exporter
 # The only folder that can be written; `usage-exporter history` needs one for a temporary file.
@@ -24,4 +29,6 @@ ENV STATE_FILE=/var/lib/usage-exporter/state TMPDIR=/var/lib/usage-exporter
 VOLUME /var/lib/usage-exporter
 USER 65532:65532
 EXPOSE 8000
+HEALTHCHECK --interval=30s --timeout=5s --start-period=10s \
+    CMD ["/usr/local/bin/usage-exporter", "healthcheck"]
 ENTRYPOINT ["/usr/local/bin/usage-exporter"]

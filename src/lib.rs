@@ -36,7 +36,7 @@ pub mod telemetry;
 
 mod run;
 
-pub use run::{audit, migrate, print_once, serve, write_history};
+pub use run::{audit, check_health, migrate, print_once, serve, write_history};
 
 /// The version of the exporter.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -8,7 +8,7 @@ use anyhow::Context;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use usage_exporter::config::{Config, Task};
-use usage_exporter::{audit, migrate, print_once, serve, telemetry, write_history};
+use usage_exporter::{audit, check_health, migrate, print_once, serve, telemetry, write_history};
 
 /// The exit code when a setting is wrong.
 const WRONG_SETTINGS: u8 = 2;
@@ -37,6 +37,7 @@ async fn run(config: &Config) -> anyhow::Result<bool> {
     match &config.task {
         Task::Once => return print_once(config, &mut std::io::stdout()).await,
         Task::Audit => return audit(config, &mut std::io::stdout()).await,
+        Task::Healthcheck => return check_health(config).map(|()| true),
         Task::History(request) => {
             write_history(config, request, std::io::stdout()).await?;
             return Ok(true);

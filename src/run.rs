@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io::{self, BufWriter, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,6 +10,7 @@ use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::net::TcpListener;
 use tracing::{error, info};
+use ureq::tls::TlsConfig;
 
 use crate::collector::Collector;
 use crate::config::Config;
@@ -161,13 +163,37 @@ pub fn migrate(theirs: &str, ours: &str, output: &mut impl Write) -> anyhow::Res
     Ok(true)
 }
 
+/// Asks the exporter of the same settings on this host whether it lives.
+///
+/// # Errors
+///
+/// If it does not answer, or not well.
+pub fn check_health(config: &Config) -> anyhow::Result<()> {
+    let (guard, _) = Guard::new(&config.http)?;
+    let scheme = if guard.current().tls.is_some() { "https" } else { "http" };
+    let host = match config.http.host {
+        IpAddr::V4(host) if host.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(host) if host.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        host => host,
+    };
+    let url = format!("{scheme}://{}/healthz", SocketAddr::new(host, config.http.port));
+    // It is this host, whatever names the certificate has, and nothing secret is sent.
+    let tls = TlsConfig::builder().disable_verification(true).build();
+    let request = ureq::get(&url).config().tls_config(tls);
+    let answer = request.timeout_global(Some(HEALTH_TIMEOUT)).build().call();
+    answer.map(|_| ()).with_context(|| format!("{url} does not answer well"))
+}
+
+/// How long a process that lives may take to say so.
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(4);
+
 /// How long another exporter may take for its page: some compute it when they are asked.
 const PAGE_TIMEOUT: Duration = Duration::from_secs(60);
 
 fn page(place: &str) -> anyhow::Result<String> {
     let read = if place == "-" {
         std::io::read_to_string(std::io::stdin()).map_err(anyhow::Error::from)
-    } else if place.starts_with("http://") {
+    } else if place.starts_with("http://") || place.starts_with("https://") {
         ureq::get(place)
             .config()
             .timeout_global(Some(PAGE_TIMEOUT))
@@ -175,8 +201,6 @@ fn page(place: &str) -> anyhow::Result<String> {
             .call()
             .and_then(|mut answer| answer.body_mut().read_to_string())
             .map_err(Into::into)
-    } else if place.starts_with("https://") {
-        bail!("{place}: only http is spoken here; pipe the page: curl {place} | ... --check -");
     } else {
         std::fs::read_to_string(place).map_err(Into::into)
     };

@@ -33,6 +33,9 @@ const ROUNDS: usize = 5;
 
 const SECONDS: &str = "5s";
 
+/// How many pages for people are asked for.
+const PAGES: usize = 200;
+
 const SLOW_LORIS: usize = 2_000;
 
 const TOKEN: &str = "a-token-of-a-usual-length-0123456789";
@@ -97,7 +100,30 @@ async fn main() {
         let Figures { rate, slowest } = figures;
         println!("| {name} | {rate:.0} | {:.2} | {slowest:?} |", rate / bare.rate);
     }
+    page_for_people(&server);
     slow_loris(&server, &metrics);
+}
+
+/// How long the page for people takes to its first byte.
+fn page_for_people(server: &Server) {
+    let url = format!("{}/status", server.address());
+    let mut bytes = 0;
+    let mut times: Vec<Duration> = (0..PAGES)
+        .map(|_| {
+            let began = Instant::now();
+            let request = ureq::get(&url).header("Authorization", &format!("Bearer {TOKEN}"));
+            let answer = request.call().expect("an answer");
+            let first_byte = began.elapsed();
+            bytes = answer.into_body().read_to_string().expect("a page").len();
+            first_byte
+        })
+        .collect();
+    times.sort();
+    println!(
+        "\nthe page for people, {bytes} bytes: first byte after {:?}, of {PAGES} the slowest after {:?}",
+        times[PAGES / 2],
+        times[PAGES - 1],
+    );
 }
 
 /// A server that has read everything.

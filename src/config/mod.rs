@@ -3,6 +3,7 @@
 //! A setting is an environment variable, a line in `.env` or a flag of the same name. All of them are
 //! read and checked before anything starts; [`Problems`] lists everything that is wrong at once.
 
+mod documents;
 mod reader;
 mod setting;
 
@@ -106,6 +107,8 @@ pub enum Task {
     Once,
     /// To compare what is stored with what was counted.
     Audit,
+    /// To ask the exporter of the same settings on this host whether it lives.
+    Healthcheck,
     /// To tell what the metrics would have shown in the past.
     History(history::Request),
     /// To compare the metrics of another exporter with those of this one.
@@ -131,8 +134,8 @@ pub struct General {
 }
 
 impl Config {
-    /// Reads the settings from flags and the environment. Asked for `--help` or `--version`, or given
-    /// a flag that does not exist, it prints and ends the process as `clap` does.
+    /// Reads the settings from flags and the environment. Asked for `--help`, `--version`, the manual page
+    /// or completions, or given a flag that does not exist, it prints and ends the process as `clap` does.
     ///
     /// # Errors
     ///

@@ -7,8 +7,8 @@ use std::time::Duration;
 use chrono::NaiveDate;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use super::Task;
 use super::setting::{Setting, flag};
+use super::{Task, documents};
 use crate::exposition::open_metrics::LabelPair;
 use crate::history::{Format, Request, Step};
 
@@ -25,6 +25,7 @@ const TO: &str = "to";
 const STEP: &str = "step";
 const FORMAT: &str = "format";
 const LABEL: &str = "label";
+const HEALTHCHECK: &str = "healthcheck";
 const MIGRATE: &str = "migrate";
 const CHECK: &str = "check";
 const AGAINST: &str = "against";
@@ -58,6 +59,11 @@ impl Reader {
         // `dotenvy::dotenv` would also look in all folders above.
         let dotenv = dotenvy::from_path(".env");
         let matches = command().get_matches();
+        match documents::print(&matches, command(), &mut std::io::stdout()) {
+            Ok(false) => {}
+            Ok(true) => std::process::exit(0),
+            Err(_) => std::process::exit(1),
+        }
         let mut reader = Reader { matches, from_files: HashMap::new(), problems: Vec::new() };
         match dotenv {
             Ok(_) => {}
@@ -99,6 +105,7 @@ impl Reader {
     pub fn task(&self) -> Task {
         match self.matches.subcommand() {
             Some((AUDIT, _)) => Task::Audit,
+            Some((HEALTHCHECK, _)) => Task::Healthcheck,
             Some((HISTORY, arguments)) => Task::History(past(arguments)),
             Some((MIGRATE, arguments)) => Task::Migrate {
                 theirs: arguments.get_one::<String>(CHECK).cloned().unwrap_or_default(),
@@ -215,6 +222,9 @@ fn command() -> Command {
     let audit = Command::new(AUDIT).about(
         "Compare what is stored with what the state file says was counted, and count what is missing.",
     );
+    let healthcheck = Command::new(HEALTHCHECK).about(
+        "Ask the exporter of the same settings on this host whether it lives; exit code 1 if not.",
+    );
     Command::new("usage-exporter")
         .version(version)
         .about(ABOUT)
@@ -223,8 +233,10 @@ fn command() -> Command {
         .args(super::settings().map(argument))
         .args(super::settings().filter_map(file_argument))
         .subcommand(audit)
+        .subcommand(healthcheck)
         .subcommand(history())
         .subcommand(migrate())
+        .subcommands(documents::subcommands())
         .disable_help_subcommand(true)
 }
 

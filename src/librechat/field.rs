@@ -94,7 +94,7 @@ impl Field {
     ];
 
     /// The fields of the collections that are looked through now and then.
-    pub const SURVEYED: [Field; 16] = [
+    pub const SURVEYED: &[Field] = &[
         Field::UserProvider,
         Field::UserRole,
         Field::UserCreatedAt,
@@ -116,7 +116,7 @@ impl Field {
     /// Every field.
     pub fn all() -> impl Iterator<Item = Field> {
         let [messages, transactions] = [&Self::MESSAGES[..], &Self::TRANSACTIONS[..]];
-        messages.iter().chain(transactions).chain(&Self::SURVEYED).copied()
+        messages.iter().chain(transactions).chain(Self::SURVEYED).copied()
     }
 
     /// The path of the field in the document.

@@ -25,6 +25,8 @@ mod alerts;
 mod attacks;
 mod catalogue;
 mod collectors;
+mod commands;
+mod contributing;
 mod cost;
 mod dashboards;
 mod end_to_end;

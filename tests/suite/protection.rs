@@ -54,7 +54,7 @@ fn a_token_or_a_password_is_needed() {
         ("METRICS_BASIC_AUTH_USER", "prometheus"),
         ("METRICS_BASIC_AUTH_PASSWORD", "hunter2"),
     ]);
-    for path in ["/metrics", "/"] {
+    for path in ["/metrics", "/", "/status"] {
         let (code, headers) = curl(&server, path, &[]).expect("an answer");
         assert_eq!(code, 401);
         assert!(headers.contains("www-authenticate: basic realm="), "{headers}");

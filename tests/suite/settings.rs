@@ -145,7 +145,7 @@ fn help_example_and_documentation_list_the_same_settings_with_the_same_defaults(
     let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
     let root = env!("CARGO_MANIFEST_DIR");
     let read = |name: &str| std::fs::read_to_string(format!("{root}/{name}")).expect("a file");
-    let (example, readme) = (read(".env.example"), read("README.md"));
+    let (example, documentation) = (read(".env.example"), read("docs/settings.md"));
 
     for setting in config::settings() {
         let (variable, default) = (setting.variable, setting.default);
@@ -155,7 +155,7 @@ fn help_example_and_documentation_list_the_same_settings_with_the_same_defaults(
             assert!(help.contains(&format!("[default: {default}]")), "{variable} in --help");
         }
         if let Some(file) = setting.file_variable() {
-            for text in [&help, &example, &readme] {
+            for text in [&help, &example, &documentation] {
                 assert!(text.contains(&file), "{file} is documented");
             }
         }
@@ -163,7 +163,19 @@ fn help_example_and_documentation_list_the_same_settings_with_the_same_defaults(
         assert!(example.lines().any(|l| l == line), "{line} in .env.example");
         let cell = if default.is_empty() { String::new() } else { format!("`{default}`") };
         let row = format!("| `{variable}` | {cell}");
-        assert!(readme.contains(row.trim_end()), "{row} in README.md");
+        assert!(documentation.contains(row.trim_end()), "{row} in docs/settings.md");
+    }
+    let rows = |text: &str| -> Vec<String> {
+        let rows = text.lines().filter(|line| {
+            let name = line.strip_prefix("| `").and_then(|rest| rest.split('`').next());
+            name.is_some_and(|name| name.chars().all(|c| c.is_ascii_uppercase() || c == '_'))
+        });
+        rows.map(str::to_owned).collect()
+    };
+    let documented = rows(&documentation);
+    assert_eq!(documented.len(), config::settings().count(), "settings in docs/settings.md");
+    for row in rows(&read("README.md")) {
+        assert!(documented.contains(&row), "{row} of README.md is not in docs/settings.md");
     }
     let listed = example.lines().filter(|line| line.starts_with('#') && line.contains('='));
     assert_eq!(listed.count(), config::settings().count(), "settings in .env.example");

@@ -1,10 +1,13 @@
 //! Charts as the page draws them: plain rectangles, sized here and coloured by the style.
 
-use super::numbers::readable;
+use super::readable::{number, shortened};
 use crate::exposition::chart::{Bar, Chart, Shape, Unit};
 
 /// The distance from one column to the next.
 const COLUMN: usize = 10;
+
+/// How many characters of a label are shown.
+const MOST_CHARACTERS: usize = 40;
 
 /// A chart with sizes.
 pub struct Drawing {
@@ -51,7 +54,7 @@ impl Drawing {
             width: chart.bars.len() * COLUMN,
             first,
             last: label(chart.bars.last()),
-            highest: readable(highest),
+            highest: number(highest),
         }
     }
 }
@@ -59,8 +62,8 @@ impl Drawing {
 fn rectangle(place: usize, bar: &Bar, highest: f64) -> Rectangle {
     let size = if highest > 0.0 { bar.value / highest * 100.0 } else { 0.0 };
     Rectangle {
-        label: bar.label.clone(),
-        value: readable(bar.value),
+        label: shortened(&bar.label, MOST_CHARACTERS),
+        value: number(bar.value),
         place: place * COLUMN + 1,
         size: format!("{size:.1}"),
         rest: format!("{:.1}", 100.0 - size),

@@ -2,14 +2,14 @@
 
 use prometheus::proto::{MetricFamily, MetricType};
 
-use super::numbers::readable;
+use super::readable::{number, shortened};
 use crate::exposition::Snapshot;
 use crate::exposition::open_metrics::{labels, values};
 
 /// How many samples of a metric are shown.
 pub const MOST_SAMPLES: usize = 8;
 
-/// How many characters of labels are shown: names that people made up can be long.
+/// How many characters of labels are shown.
 const MOST_CHARACTERS: usize = 80;
 
 /// Metrics whose names begin alike.
@@ -58,7 +58,7 @@ fn metric(family: &MetricFamily) -> Metric {
             let pairs = labels(metric).into_iter();
             let pairs: Vec<String> =
                 pairs.map(|(name, value)| format!("{name}: {value}")).collect();
-            (shortened(&pairs.join(", ")), values(kind, metric))
+            (shortened(&pairs.join(", "), MOST_CHARACTERS), values(kind, metric))
         })
         .collect();
     // Of a histogram, the last but one is how many there are.
@@ -84,28 +84,9 @@ fn metric(family: &MetricFamily) -> Metric {
 fn shown(kind: MetricType, values: &[f64]) -> String {
     match (kind, values) {
         (MetricType::HISTOGRAM, [.., count, sum]) if *count > 0.0 => {
-            format!("{} of {} on average", readable(*count), readable(sum / count))
+            format!("{} of {} on average", number(*count), number(sum / count))
         }
-        (_, [.., value]) => readable(*value),
+        (_, [.., value]) => number(*value),
         _ => String::new(),
-    }
-}
-
-fn shortened(text: &str) -> String {
-    match text.char_indices().nth(MOST_CHARACTERS) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn long_labels_are_cut_between_characters() {
-        assert_eq!(shortened("short"), "short");
-        let long = shortened(&"ü".repeat(200));
-        assert_eq!((long.chars().count(), long.ends_with('…')), (MOST_CHARACTERS + 1, true));
     }
 }

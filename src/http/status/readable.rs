@@ -1,7 +1,7 @@
-//! Numbers as people read them.
+//! Numbers and names as people read them.
 
 /// A number with commas between its thousands, and with decimals where it is small and has some.
-pub fn readable(number: f64) -> String {
+pub fn number(number: f64) -> String {
     if !number.is_finite() {
         return number.to_string();
     }
@@ -27,9 +27,23 @@ pub fn readable(number: f64) -> String {
     grouped
 }
 
+/// A text of at most so many characters: names that people made up can be long.
+pub fn shortened(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_names_are_cut_between_characters() {
+        assert_eq!(shortened("short", 5), "short");
+        assert_eq!(shortened("übermäßig", 3), "übe…");
+    }
 
     #[test]
     fn thousands_have_commas_and_small_numbers_decimals() {
@@ -43,7 +57,7 @@ mod tests {
             (98_765.4, "98,765"),
             (f64::NAN, "NaN"),
         ] {
-            assert_eq!(readable(number), text);
+            assert_eq!(super::number(number), text);
         }
     }
 }
