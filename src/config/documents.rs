@@ -29,11 +29,7 @@ pub fn print(
     output: &mut impl Write,
 ) -> io::Result<bool> {
     match matches.subcommand() {
-        Some((MAN, _)) => {
-            // The page names the variables only where it takes their values for no secret; it shows none.
-            let command = command.mut_args(|argument| argument.hide_env_values(false));
-            clap_mangen::Man::new(command).render(output)?;
-        }
+        Some((MAN, _)) => clap_mangen::Man::new(command).render(output)?,
         Some((COMPLETIONS, arguments)) => {
             let Some(shell) = arguments.get_one::<Shell>(SHELL) else { return Ok(false) };
             let name = command.get_name().to_owned();
