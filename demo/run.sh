@@ -42,10 +42,19 @@ else:
 PYTHON
 cat <<TEXT
 
-Two new chat messages a second are coming in. Look at the metrics with
+A LibreChat with $messages messages of the last 60 days is watched, and two new messages a second are coming in.
 
-    curl localhost:$port
+    http://localhost:$port          what runs, at a glance (in a browser)
+    curl localhost:$port/metrics    the metrics
 
-and end the demo with Ctrl-C.
 TEXT
+if command -v docker >/dev/null; then
+  cat <<TEXT
+Prometheus and Grafana with the dashboards, on the past as it would have been scraped (in another terminal):
+
+    MONGODB_URI=$uri METRICS_PORT=$port demo/monitoring.sh
+
+TEXT
+fi
+echo "Ctrl-C ends the demo."
 wait $exporter

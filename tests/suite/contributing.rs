@@ -91,6 +91,9 @@ fn copy() -> PathBuf {
         "docs",
         "migrations-notes",
         "alerts",
+        "packaging",
+        "Dockerfile",
+        "docker-compose.yml",
         "dashboards",
     ] {
         let status = Command::new("cp").arg("-r").arg(root().join(name)).arg(&project).status();

@@ -38,6 +38,7 @@ mod hostile;
 mod kills;
 mod odd_accounts;
 mod odd_documents;
+mod packaging;
 mod protection;
 mod replica_set;
 mod secrets;
