@@ -50,7 +50,8 @@ fn every_variable_named_is_a_setting() {
         let text = read(path);
         let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
         let named = words.filter(|word| {
-            word.contains('_') && word.chars().all(|c| c.is_ascii_uppercase() || c == '_')
+            word.trim_matches('_').contains('_')
+                && word.chars().all(|c| c.is_ascii_uppercase() || c == '_')
         });
         for word in named {
             let of_others = word.starts_with("DEMO_") || word.starts_with("AF_");
