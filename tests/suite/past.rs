@@ -13,7 +13,8 @@ use usage_exporter::exposition::{Description, exporter};
 use usage_exporter::history::writers::OpenMetrics;
 use usage_exporter::history::{Format, Request, Step};
 use usage_exporter::librechat::groups::Groups;
-use usage_exporter::librechat::{self, catalogue};
+use usage_exporter::librechat::settings::NamedBy;
+use usage_exporter::librechat::{self, Settings, catalogue};
 use usage_exporter::state::StateFile;
 
 use crate::exporter::{SETTLING_TIME, general, is_counter, settings};
@@ -81,9 +82,12 @@ pub fn read(text: &str) -> Past {
 
 /// What the exporter tells of the past of a database, looking back at `now`.
 async fn told(database: &Database, timezone: Tz, step: Step, now: DateTime<Utc>) -> Past {
+    told_with(&settings(database, Groups::all()), timezone, step, now).await
+}
+
+async fn told_with(settings: &Settings, timezone: Tz, step: Step, now: DateTime<Utc>) -> Past {
     let clock: librechat::Clock = Arc::new(move || now);
-    let settings = settings(database, Groups::all());
-    let source = librechat::Source::new(&settings, &general(timezone), clock, StateFile::off());
+    let source = librechat::Source::new(settings, &general(timezone), clock, StateFile::off());
     let request =
         Request { from: None, to: None, step, format: Format::OpenMetrics, labels: Vec::new() };
     let counter = IntCounter::new("documents", "read").expect("a name");
@@ -172,6 +176,25 @@ async fn every_counter_and_every_gauge_of_days_is_told() {
     let told: BTreeSet<&str> = keys.map(|key| samples::family(key)).collect();
     for family in catalogue::ALL {
         assert_eq!(told.contains(family.name), !is_of_the_present(family), "{}", family.name);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_are_named_as_the_settings_ask() {
+    let database = Mongod::shared().database().await;
+    fixtures::load(&database, "current", LONG_AGO).await;
+    let end = fixtures::ends("current") + LONG_AGO + TimeDelta::days(2);
+    let by_id = settings(&database, Groups::all());
+    let by_email = Settings { per_user: Some(NamedBy::Email), ..by_id.clone() };
+    for (settings, is_named_so) in [
+        (by_id, (|user| !user.contains('@') && user.len() > 20) as fn(&str) -> bool),
+        (by_email, |user| user.contains('@')),
+    ] {
+        let past = told_with(&settings, Tz::UTC, Step::Days(1), end).await;
+        let (_, last) = past.last_key_value().expect("a moment");
+        let of_users = last.keys().filter(|key| key.starts_with("librechat_user_cost_usd_total"));
+        let users: Vec<&str> = of_users.filter_map(|key| key.split('"').nth(1)).collect();
+        assert!(users.len() > 2 && users.iter().all(|user| is_named_so(user)), "{users:?}");
     }
 }
 

@@ -73,6 +73,9 @@ struct Row {
 pub fn page(source: &str, snapshot: &Snapshot, exporter: &ExporterMetrics) -> Response {
     let now = Utc::now();
     let (sections, series) = metrics::sections(snapshot);
+    let mut charts: Vec<Drawing> = snapshot.charts().iter().map(Drawing::of).collect();
+    // The tall ones come last, so that the short ones stand side by side.
+    charts.sort_by_key(|chart| chart.is_ranking);
     let status = Status {
         style: STYLE,
         source,
@@ -82,7 +85,7 @@ pub fn page(source: &str, snapshot: &Snapshot, exporter: &ExporterMetrics) -> Re
         uptime: rounded(now - exporter.started()),
         now: time(now),
         waiting_for: snapshot.not_ready().join(", "),
-        charts: snapshot.charts().iter().map(Drawing::of).collect(),
+        charts,
         collectors: collectors(snapshot, exporter, now),
         sections,
         series,
