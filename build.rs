@@ -3,6 +3,12 @@
 use std::process::Command;
 
 fn main() {
+    // Most of what the loader has to adjust are pointers in tables of time zones and errors; packed, they
+    // take a megabyte less. Needs glibc 2.36.
+    let target = |name: &str| std::env::var(format!("CARGO_CFG_TARGET_{name}")).unwrap_or_default();
+    if target("OS") == "linux" && target("ENV") == "gnu" {
+        println!("cargo::rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
+    }
     println!("cargo::rerun-if-env-changed=USAGE_EXPORTER_REVISION");
     println!("cargo::rerun-if-changed=.git/HEAD");
     println!("cargo::rerun-if-changed=.git/refs/heads");
