@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
-use chrono::NaiveDate;
+use chrono::{Datelike, NaiveDate};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::setting::{Setting, flag};
@@ -258,9 +258,7 @@ fn migrate() -> Command {
 fn history() -> Command {
     let date = |name, help| {
         let date = Arg::new(name).long(name).value_name("DATE").help(help);
-        date.value_parser(|text: &str| {
-            text.parse::<NaiveDate>().map_err(|_| "expected a date such as 2026-01-31")
-        })
+        date.value_parser(date_of_documents)
     };
     Command::new(HISTORY)
         .about(
@@ -292,6 +290,12 @@ fn history() -> Command {
                 .value_parser(label)
                 .help("A label for every sample, such as job=librechat; can be given several times"),
         )
+}
+
+/// A day on which a document can have been stored: an `_id` tells its time from 1970 to 2106.
+fn date_of_documents(text: &str) -> Result<NaiveDate, &'static str> {
+    let date = text.parse::<NaiveDate>().ok().filter(|date| (1970..=2105).contains(&date.year()));
+    date.ok_or("expected a date such as 2026-01-31")
 }
 
 /// What the arguments of `history` ask for.

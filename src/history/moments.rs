@@ -1,5 +1,6 @@
 //! The moments of which the past is told.
 
+use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -62,6 +63,13 @@ impl Moments {
         let after = to.checked_add_days(Days::new(1)).unwrap_or(to);
         let end = begins(after, timezone).min(now);
         Moments { timezone, step, day: from, begins: begins(from, timezone), end }
+    }
+}
+
+/// For whoever gets none of them.
+impl fmt::Display for Moments {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "no step from {} on is over before {}", self.day, self.end)
     }
 }
 

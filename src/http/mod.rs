@@ -95,11 +95,7 @@ pub fn router(app: App) -> Router {
 }
 
 async fn metrics(State(app): State<App>, headers: HeaderMap) -> Response {
-    let format = match view(&headers, false) {
-        View::Metrics(format) => format,
-        View::Page => Format::Text,
-    };
-    answer(&app, format, &headers).await
+    answer(&app, negotiation::format(&headers), &headers).await
 }
 
 async fn answer(app: &App, format: Format, headers: &HeaderMap) -> Response {
@@ -116,7 +112,7 @@ async fn answer(app: &App, format: Format, headers: &HeaderMap) -> Response {
 
 /// The metrics for curl and Prometheus, the page for people for a browser.
 async fn home(State(app): State<App>, headers: HeaderMap) -> Response {
-    match view(&headers, true) {
+    match view(&headers) {
         View::Metrics(format) => answer(&app, format, &headers).await,
         View::Page => status(State(app)).await,
     }

@@ -8,40 +8,52 @@ use mediatype::{MediaTypeBuf, ReadParams};
 
 use crate::exposition::Format;
 
-/// What the metrics can be shown as.
+/// What `/` can show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum View {
-    /// For programs.
+    /// The metrics, for programs.
     Metrics(Format),
-    /// For people.
+    /// The page for people.
     Page,
 }
 
-/// The view that a client likes best; without a word about it, Prometheus's text format. `page` tells
-/// whether there is one for people.
-pub fn view(headers: &HeaderMap, page: bool) -> View {
-    let text = View::Metrics(Format::Text);
+/// The format of the metrics that a client likes best; without a word about it, Prometheus's own.
+pub fn format(headers: &HeaderMap) -> Format {
+    best(headers, format_of).unwrap_or(Format::Text)
+}
+
+/// What a client likes best to see on `/`; without a word about it, the metrics in Prometheus's format.
+pub fn view(headers: &HeaderMap) -> View {
+    let view_of = |essence: &str| match essence {
+        "text/html" => Some(View::Page),
+        other => format_of(other).map(View::Metrics),
+    };
+    best(headers, view_of).unwrap_or(View::Metrics(Format::Text))
+}
+
+fn format_of(essence: &str) -> Option<Format> {
+    match essence {
+        "application/openmetrics-text" => Some(Format::OpenMetrics),
+        "text/plain" | "text/*" | "*/*" => Some(Format::Text),
+        _ => None,
+    }
+}
+
+/// What is offered for the media type that a client likes best, of those for which there is something.
+fn best<T>(headers: &HeaderMap, offered: impl Fn(&str) -> Option<T>) -> Option<T> {
     let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    let list = values.collect::<Vec<_>>().join(",");
-    let Ok(accept) = list.parse::<Accept>() else { return text };
-    let mut best = (0.0, text);
+    let accept: Accept = values.collect::<Vec<_>>().join(",").parse().ok()?;
+    let mut best = (0.0, None);
     for wanted in accept.media_types() {
-        let weight = weight(wanted);
+        let essence = wanted.essence().to_string().to_ascii_lowercase();
         // Of those that are liked equally, the first named is taken.
-        if let Some(view) = offered(wanted, page).filter(|_| weight > best.0) {
-            best = (weight, view);
+        if weight(wanted) > best.0
+            && let Some(offer) = offered(&essence)
+        {
+            best = (weight(wanted), Some(offer));
         }
     }
     best.1
-}
-
-fn offered(wanted: &MediaTypeBuf, page: bool) -> Option<View> {
-    match wanted.essence().to_string().to_ascii_lowercase().as_str() {
-        "application/openmetrics-text" => Some(View::Metrics(Format::OpenMetrics)),
-        "text/html" => page.then_some(View::Page),
-        "text/plain" | "text/*" | "*/*" => Some(View::Metrics(Format::Text)),
-        _ => None,
-    }
 }
 
 /// How much a client likes something, 0 to 1.
@@ -72,7 +84,7 @@ mod tests {
 
     fn wanted(accept: &'static str) -> View {
         let headers = [(ACCEPT, HeaderValue::from_static(accept))].into_iter().collect();
-        view(&headers, true)
+        view(&headers)
     }
 
     #[test]
@@ -92,12 +104,12 @@ mod tests {
         let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
         assert_eq!(wanted(browser), View::Page);
         let headers = [(ACCEPT, HeaderValue::from_static(browser))].into_iter().collect();
-        assert_eq!(view(&headers, false), TEXT);
+        assert_eq!(format(&headers), Format::Text);
     }
 
     #[test]
     fn whoever_says_nothing_or_nonsense_gets_text() {
-        assert_eq!(view(&HeaderMap::new(), true), TEXT);
+        assert_eq!(view(&HeaderMap::new()), TEXT);
         for accept in ["*/*", "text/*", "image/png", ";;;", "", "text/html;q=0", "a/b;q=x"] {
             assert_eq!(wanted(accept), TEXT, "{accept}");
         }

@@ -223,10 +223,21 @@ async fn the_command_writes_what_a_spreadsheet_and_prometheus_read() {
     let row = "librechat_messages_per_model_total,\"model=\"\"";
     assert!(csv.contains(row), "{csv}");
 
-    for wrong in [["--from", "yesterday"], ["--step", "25h"], ["--label", "1=2"]] {
+    for wrong in [
+        ["--from", "yesterday"],
+        ["--from", "+262142-12-31"],
+        ["--from", "0001-01-01"],
+        ["--to", "2106-01-01"],
+        ["--step", "25h"],
+        ["--label", "1=2"],
+    ] {
         let output = run(&settings, &["history", wrong[0], wrong[1]]);
         assert_eq!(output.status.code(), Some(2), "{wrong:?}");
     }
+    let output = run(&settings, &["history", "--from", "2105-01-01"]);
+    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(0), &b"# EOF\n"[..]));
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(told.contains("no step from 2105-01-01 on is over"), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -21,6 +21,7 @@ use mongodb::bson::{Document, doc};
 use mongodb::raw_batch_cursor::RawBatch;
 use prometheus::IntCounter;
 use tokio::sync::mpsc;
+use tracing::warn;
 
 use super::books::Books;
 use super::collectors::growth::FamiliesOf;
@@ -104,7 +105,10 @@ impl Source {
             self.name_people(&refresh).await?;
         }
         let moments = self.moments(request, now, &refresh).await?;
-        let Some(last) = moments.clone().last() else { return Ok(Vec::new()) };
+        let Some(last) = moments.clone().last() else {
+            warn!("nothing is told: {moments}");
+            return Ok(Vec::new());
+        };
         let readings = self.readings(&moments, last)?;
         let mut expected = 0;
         for reading in &readings {
