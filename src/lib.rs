@@ -1,42 +1,38 @@
-//! usage-exporter tells Prometheus how a self-hosted web application is used.
+//! usage-exporter tells Prometheus how self-hosted web applications are used.
 //!
 //! Data flows one way:
 //!
 //! ```text
-//! environment -> Config -> source (LibreChat) -> Scheduler -> Snapshot -> HTTP
+//! environment -> settings -> sources -> collectors -> scheduler -> snapshot -> HTTP
 //! ```
 //!
-//! * [`config`] reads and checks every setting before anything starts.
-//! * [`librechat`] is the one source so far: its collectors read LibreChat's MongoDB and answer with
-//!   metric families. Nothing outside it knows LibreChat's collections, fields or metric names.
-//! * [`mongo`] is the connection to a MongoDB, and what its errors mean.
-//! * [`collector`] is the interface of a collector; [`scheduler`] asks each on its own interval.
+//! * [`commands`] is what the program can be told to do: the command line, and one file for each command.
+//! * [`sources`] lists the applications that are watched, a line each. Each reads its own settings, says
+//!   which metric families it has, and hands out collectors; nothing else knows its name.
+//! * [`http`] serves the metrics and the page for people.
+//! * [`connect`] is how to reach a database, and what its errors mean.
+//! * [`engine`] is what every source needs: the interface of a [source](engine::source) and of a
+//!   [collector](engine::collector), the [scheduler](engine::scheduler) that asks each on its own interval,
+//!   and the [state file](engine::state) with what must survive a restart.
+//! * [`backfill`] tells what metrics would have shown in the past.
 //! * [`exposition`] describes metric families and keeps the page that a scrape gets.
-//! * [`http`] serves that page.
-//! * [`history`] tells what metrics would have shown in the past; [`calendar`] knows local days.
-//! * [`state`] is the file in which a source keeps what must survive a restart.
+//! * [`settings`] reads and checks every setting before anything starts.
 //! * [`telemetry`] writes the log.
 //!
-//! `run` puts the parts together.
+//! Imports run downwards in this list, and files never import each other in a circle.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
-pub mod calendar;
-pub mod collector;
-pub mod config;
+pub mod backfill;
+pub mod commands;
+pub mod connect;
+pub mod engine;
 pub mod exposition;
-pub mod history;
 pub mod http;
-pub mod librechat;
-pub mod mongo;
-pub mod scheduler;
-pub mod state;
+pub mod settings;
+pub mod sources;
 pub mod telemetry;
-
-mod run;
-
-pub use run::{audit, check_health, migrate, print_once, serve, write_history};
 
 /// The version of the exporter.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

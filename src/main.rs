@@ -7,8 +7,14 @@ use std::process::ExitCode;
 use anyhow::Context;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use usage_exporter::config::{Config, Task};
-use usage_exporter::{audit, check_health, migrate, print_once, serve, telemetry, write_history};
+use usage_exporter::commands::audit::audit;
+use usage_exporter::commands::healthcheck::check_health;
+use usage_exporter::commands::history::write_history;
+use usage_exporter::commands::migrate::migrate;
+use usage_exporter::commands::once::print_once;
+use usage_exporter::commands::serve::serve;
+use usage_exporter::commands::{Config, Task};
+use usage_exporter::telemetry;
 
 /// The exit code when a setting is wrong.
 const WRONG_SETTINGS: u8 = 2;

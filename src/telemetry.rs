@@ -11,6 +11,30 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::prelude::*;
 use tracing_subscriber::registry::LookupSpan;
 
+use crate::settings::{Reader, Setting};
+
+const LOGGING_LEVEL: Setting = Setting::new(
+    "LOGGING_LEVEL",
+    "info",
+    "What is logged: critical or error, warning or warn, info, debug.",
+);
+const LOGGING_FORMAT: Setting = Setting::new(
+    "LOGGING_FORMAT",
+    "text",
+    "How it is logged: text, json, or a template with %(asctime)s, %(levelname)s, %(name)s and \
+     %(message)s.",
+);
+
+/// The settings of the log, in the order of `--help`.
+pub const SETTINGS: &[Setting] = &[LOGGING_LEVEL, LOGGING_FORMAT];
+
+/// What is logged and how; `None` if a setting is wrong.
+pub fn read(reader: &mut Reader) -> Option<(Level, LogFormat)> {
+    let level = reader.read(&LOGGING_LEVEL, Level::ACCEPTED, Level::parse);
+    let format = reader.read(&LOGGING_FORMAT, LogFormat::ACCEPTED, LogFormat::parse);
+    Some((level?, format?))
+}
+
 /// The least important messages that are logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Level(LevelFilter);
@@ -34,7 +58,7 @@ impl Level {
 
 /// The form of a line of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Format {
+pub enum LogFormat {
     /// For people.
     Text,
     /// For machines: one JSON object a line.
@@ -43,32 +67,32 @@ pub enum Format {
     Template(Template),
 }
 
-impl Format {
-    /// What [`Format::parse`] accepts.
+impl LogFormat {
+    /// What [`LogFormat::parse`] accepts.
     pub const ACCEPTED: &'static str =
         "text, json, or a template of %(asctime)s, %(levelname)s, %(name)s and %(message)s";
 
     /// A format by its name, or a template.
-    pub fn parse(value: &str) -> Option<Format> {
+    pub fn parse(value: &str) -> Option<LogFormat> {
         match value.to_ascii_lowercase().as_str() {
-            "text" => Some(Format::Text),
-            "json" => Some(Format::Json),
-            _ => Template::parse(value).map(Format::Template),
+            "text" => Some(LogFormat::Text),
+            "json" => Some(LogFormat::Json),
+            _ => Template::parse(value).map(LogFormat::Template),
         }
     }
 }
 
 /// Starts logging to standard error, so that standard output holds only what was asked for.
-pub fn start(level: Level, format: &Format) {
+pub fn start(level: Level, format: &LogFormat) {
     // The driver and the HTTP library tell about every connection; what matters of it is in the
     // failures that the scheduler logs.
     let levels = Targets::new().with_target("usage_exporter", level.0);
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let registry = tracing_subscriber::registry().with(levels);
     match format {
-        Format::Text => registry.with(lines.with_target(false).with_ansi(false)).init(),
-        Format::Json => registry.with(lines.json().flatten_event(true)).init(),
-        Format::Template(template) => registry.with(lines.event_format(template.clone())).init(),
+        LogFormat::Text => registry.with(lines.with_target(false).with_ansi(false)).init(),
+        LogFormat::Json => registry.with(lines.json().flatten_event(true)).init(),
+        LogFormat::Template(template) => registry.with(lines.event_format(template.clone())).init(),
     }
 }
 
@@ -178,7 +202,7 @@ mod tests {
     #[test]
     fn a_template_that_would_lose_messages_is_refused() {
         for wrong in ["xml", "%(asctime)s", "%(message)s %(thread)d", "%(message)s %(foo)s", ""] {
-            assert_eq!(Format::parse(wrong), None, "{wrong}");
+            assert_eq!(LogFormat::parse(wrong), None, "{wrong}");
         }
     }
 

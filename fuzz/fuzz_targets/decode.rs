@@ -5,22 +5,22 @@ use chrono_tz::Tz;
 use mongodb::bson::RawDocument;
 use mongodb::bson::oid::ObjectId;
 use usage_exporter::exposition::series::Shown;
-use usage_exporter::librechat::document::Message;
-use usage_exporter::librechat::field::Malformed;
-use usage_exporter::librechat::groups::Groups;
-use usage_exporter::librechat::ledger::book::Book;
-use usage_exporter::librechat::ledger::days::{Days, Reach};
-use usage_exporter::librechat::ledger::tally::Tokens;
-use usage_exporter::librechat::ledger::{Ledger, Limits};
-use usage_exporter::librechat::page::Page;
-use usage_exporter::librechat::surveys::Survey;
-use usage_exporter::librechat::surveys::agents::Agents;
-use usage_exporter::librechat::surveys::balances::Balances;
-use usage_exporter::librechat::surveys::banners::Banners;
-use usage_exporter::librechat::surveys::files::Files;
-use usage_exporter::librechat::surveys::sessions::Sessions;
-use usage_exporter::librechat::surveys::shared_links::SharedLinks;
-use usage_exporter::librechat::transaction::Transaction;
+use usage_exporter::sources::librechat::days::{Days, Reach};
+use usage_exporter::sources::librechat::documents::field::Malformed;
+use usage_exporter::sources::librechat::documents::message::Message;
+use usage_exporter::sources::librechat::documents::transaction::Transaction;
+use usage_exporter::sources::librechat::families::messages::MessageFamilies;
+use usage_exporter::sources::librechat::groups::Groups;
+use usage_exporter::sources::librechat::messages::saved::Saved;
+use usage_exporter::sources::librechat::messages::totals::Tokens;
+use usage_exporter::sources::librechat::messages::{Ledger, Limits};
+use usage_exporter::sources::librechat::scans::Scan;
+use usage_exporter::sources::librechat::scans::agents::Agents;
+use usage_exporter::sources::librechat::scans::balances::Balances;
+use usage_exporter::sources::librechat::scans::banners::Banners;
+use usage_exporter::sources::librechat::scans::files::Files;
+use usage_exporter::sources::librechat::scans::sessions::Sessions;
+use usage_exporter::sources::librechat::scans::shared_links::SharedLinks;
 
 /// When MongoDB stored the message.
 const STORED: u32 = 1_770_000_000;
@@ -45,7 +45,7 @@ fn read_as_others(document: &[u8]) {
     let Ok(document) = RawDocument::from_bytes(document) else { return };
     let transaction = Transaction::read(document);
     assert!(transaction.amount.size <= Tokens::MAX && transaction.value.size <= Tokens::MAX);
-    let surveys: [&mut dyn Survey; 6] = [
+    let surveys: [&mut dyn Scan; 6] = [
         &mut Balances::default(),
         &mut Sessions::default(),
         &mut Files::default(),
@@ -72,10 +72,10 @@ fn enter(message: Message<'_>) {
     let limits = Limits { settling_time: std::time::Duration::from_secs(900), tail: 1_000 };
     let mut ledger = Ledger::new(
         limits,
-        Book::new(false),
+        Saved::new(false),
         Days::new(Tz::UTC, Reach { statistics: 30, people: 60 }),
     );
-    let mut page = Page::new(Groups::all(), 1_000, Shown::default());
+    let mut page = MessageFamilies::new(Groups::all(), 1_000, Shown::default());
     ledger.begin_read(stored);
     ledger.enter_read([message], stored);
     for now in [stored, stored + TimeDelta::days(2)] {

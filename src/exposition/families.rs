@@ -5,8 +5,8 @@ use prometheus::proto::{
     Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType,
 };
 
-use super::catalogue::{Description, Kind};
-use super::chart::Chart;
+use crate::exposition::chart::Chart;
+use crate::exposition::description::{Description, Kind};
 
 /// The value of one series.
 pub trait Value {

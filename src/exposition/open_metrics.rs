@@ -140,8 +140,8 @@ impl std::fmt::Display for Number {
 
 #[cfg(test)]
 mod tests {
-    use super::super::families::{Distribution, Families};
     use super::*;
+    use crate::exposition::families::{Distribution, Families};
 
     crate::catalogue! {
         COUNTED: Counter "tested_total" ["name"] () "A \"counter\"\nof the tests.";

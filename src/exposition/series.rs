@@ -6,8 +6,8 @@ use std::ops::AddAssign;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::catalogue::{Description, Kind};
-use super::families::{Distribution, Families};
+use crate::exposition::description::{Description, Kind};
+use crate::exposition::families::{Distribution, Families};
 
 /// The label value under which the rarest label sets are folded together.
 pub const OTHER: &str = "other";

@@ -15,10 +15,10 @@ use flate2::write::GzEncoder;
 use prometheus::TextEncoder;
 use prometheus::proto::MetricFamily;
 
-use super::chart::Chart;
-use super::exporter::ExporterMetrics;
-use super::families::Families;
-use super::open_metrics;
+use crate::exposition::chart::Chart;
+use crate::exposition::families::Families;
+use crate::exposition::open_metrics;
+use crate::exposition::own::ExporterMetrics;
 
 /// How old a rendered page may be. Answers of collectors show at once; this bounds only how often the
 /// exporter's own metrics are read when it is scraped many times a second.
@@ -29,7 +29,7 @@ const PAGE_LIFETIME: Duration = Duration::from_secs(1);
 /// Publishing swaps pointers, so a scrape never waits for a refresh.
 pub struct Snapshot {
     exporter: Arc<ExporterMetrics>,
-    answers: ArcSwap<BTreeMap<&'static str, Published>>,
+    answers: ArcSwap<BTreeMap<Arc<str>, Published>>,
     version: AtomicU64,
     /// The page in each format.
     pages: [ArcSwap<Page>; 2],
@@ -39,6 +39,8 @@ pub struct Snapshot {
 #[derive(Clone)]
 struct Published {
     families: Arc<Families>,
+    /// Whether the process is not ready before it has answered.
+    critical: bool,
     complete: bool,
     /// From then on the families are too old to be shown; `None`: they never are.
     stale_at: Option<Instant>,
@@ -47,6 +49,10 @@ struct Published {
 impl Published {
     fn is_fresh(&self, now: Instant) -> bool {
         self.stale_at.is_none_or(|stale_at| now < stale_at)
+    }
+
+    fn is_ready(&self, now: Instant) -> bool {
+        self.complete && self.is_fresh(now)
     }
 }
 
@@ -118,31 +124,59 @@ fn compressed(text: &[u8]) -> Bytes {
 }
 
 impl Snapshot {
-    /// A snapshot of `collectors`, none of which has answered yet.
-    pub fn new(exporter: Arc<ExporterMetrics>, collectors: &[&'static str]) -> Snapshot {
-        let waiting = Published { families: Arc::default(), complete: false, stale_at: None };
-        let answers = collectors.iter().map(|name| (*name, waiting.clone())).collect();
+    /// A snapshot of no collectors.
+    pub fn new(exporter: Arc<ExporterMetrics>) -> Snapshot {
         Snapshot {
             exporter,
-            answers: ArcSwap::from_pointee(answers),
+            answers: ArcSwap::default(),
             version: AtomicU64::new(1),
             pages: [(); 2].map(|()| ArcSwap::from_pointee(Page::new(String::new(), 0))),
         }
     }
 
+    /// Adds a collector that has not answered yet. Until it has, the process is not ready if it is
+    /// `critical`.
+    pub fn add(&self, collector: &str, critical: bool) {
+        let waiting =
+            Published { families: Arc::default(), critical, complete: false, stale_at: None };
+        self.change(|answers| {
+            answers.insert(collector.into(), waiting.clone());
+        });
+    }
+
+    /// Removes a collector and its families.
+    pub fn remove(&self, collector: &str) {
+        self.change(|answers| {
+            answers.remove(collector);
+        });
+    }
+
     /// Replaces the families of `collector`. `complete` says that its answer is whole, `stale_at`
-    /// when it becomes too old to be shown.
+    /// when it becomes too old to be shown. Of a collector that was removed nothing is shown any more.
     pub fn publish(
         &self,
-        collector: &'static str,
+        collector: &str,
         families: Families,
         complete: bool,
         stale_at: Option<Instant>,
     ) {
-        let published = Published { families: Arc::new(families), complete, stale_at };
+        let families = Arc::new(families);
+        self.change(|answers| {
+            if let Some(answer) = answers.get_mut(collector) {
+                *answer = Published {
+                    families: Arc::clone(&families),
+                    critical: answer.critical,
+                    complete,
+                    stale_at,
+                };
+            }
+        });
+    }
+
+    fn change(&self, change: impl Fn(&mut BTreeMap<Arc<str>, Published>)) {
         self.answers.rcu(|answers| {
             let mut answers = BTreeMap::clone(answers);
-            answers.insert(collector, published.clone());
+            change(&mut answers);
             answers
         });
         self.changed();
@@ -212,11 +246,11 @@ impl Snapshot {
     }
 
     /// The collectors, and whether the answer of each is whole and fresh.
-    pub fn collectors(&self) -> Vec<(&'static str, bool)> {
+    pub fn collectors(&self) -> Vec<(Arc<str>, bool)> {
         let now = Instant::now();
         let answers = self.answers.load();
         let collectors = answers.iter();
-        collectors.map(|(name, answer)| (*name, answer.complete && answer.is_fresh(now))).collect()
+        collectors.map(|(name, answer)| (Arc::clone(name), answer.is_ready(now))).collect()
     }
 
     /// The charts of all answers that are not stale.
@@ -227,9 +261,11 @@ impl Snapshot {
         fresh.flat_map(|answer| answer.families.charts()).cloned().collect()
     }
 
-    /// The collectors whose answer is missing, incomplete or stale.
-    pub fn not_ready(&self) -> Vec<&'static str> {
-        let collectors = self.collectors().into_iter();
-        collectors.filter(|(_, ready)| !ready).map(|(name, _)| name).collect()
+    /// The critical collectors whose answer is missing, incomplete or stale.
+    pub fn not_ready(&self) -> Vec<Arc<str>> {
+        let now = Instant::now();
+        let answers = self.answers.load();
+        let waiting = answers.iter().filter(|(_, answer)| answer.critical && !answer.is_ready(now));
+        waiting.map(|(name, _)| Arc::clone(name)).collect()
     }
 }

@@ -3,18 +3,15 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
 use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::networks::Networks;
-use super::protection::Guard;
-use super::secret::Fingerprint;
-use super::users::Users;
+use crate::engine::fingerprint::Fingerprint;
+use crate::http::networks::Networks;
+use crate::http::users::Users;
 
 /// The other end of a connection.
 #[derive(Debug, Clone, Copy)]
@@ -42,9 +39,12 @@ pub struct Access {
 
 /// Why a client may not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Denied {
+pub enum Denied {
+    /// It is elsewhere.
     Network,
+    /// It has no certificate.
     Certificate,
+    /// It shows no right password or token.
     Credentials,
 }
 
@@ -79,7 +79,12 @@ impl Access {
         self.basic.is_some() || self.users.is_some()
     }
 
-    async fn check(&self, peer: Peer, headers: &HeaderMap) -> Result<(), Denied> {
+    /// Whether a client may read.
+    ///
+    /// # Errors
+    ///
+    /// Why it may not.
+    pub async fn check(&self, peer: Peer, headers: &HeaderMap) -> Result<(), Denied> {
         if self.networks.as_ref().is_some_and(|networks| !networks.allow(peer.address, headers)) {
             return Err(Denied::Network);
         }
@@ -116,7 +121,8 @@ impl Access {
         }
     }
 
-    fn refuse(&self, denied: Denied) -> Response {
+    /// The answer to a client that may not read.
+    pub fn refuse(&self, denied: Denied) -> Response {
         let (status, text) = match denied {
             Denied::Network => (StatusCode::FORBIDDEN, "this address may not read the metrics\n"),
             Denied::Certificate => (StatusCode::FORBIDDEN, "a client certificate is needed\n"),
@@ -134,20 +140,5 @@ impl Access {
             }
         }
         response
-    }
-}
-
-/// Lets those through who may read.
-pub async fn protect(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
-    let protection = guard.current();
-    // Without a peer nothing is known of the client, so that only an open door lets it through.
-    let nobody = Peer { address: IpAddr::from([0, 0, 0, 0]), certified: false };
-    let peer = request.extensions().get::<Peer>().copied().unwrap_or(nobody);
-    match protection.access.check(peer, request.headers()).await {
-        Ok(()) => next.run(request).await,
-        Err(denied) => {
-            tracing::debug!(address = %peer.address, reason = ?denied, "refused a request");
-            protection.access.refuse(denied)
-        }
     }
 }

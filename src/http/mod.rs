@@ -5,17 +5,15 @@
 //! * [`status`]: the page for people;
 //! * [`negotiation`]: in which form a client wants them;
 //! * [`server`] and [`connections`]: connections and their limits;
-//! * [`access`] with [`networks`], [`users`] and [`secret`]: who may read;
-//! * [`tls`], [`web_config`] and [`files`]: how what is read is encrypted;
+//! * [`access`] with [`networks`] and [`users`]: who may read;
+//! * [`tls`] and [`web_config`]: how what is read is encrypted;
 //! * [`protection`] puts these together, and [`settings`] has their settings.
 
 pub mod access;
 pub mod connections;
-pub mod files;
 pub mod negotiation;
 pub mod networks;
 pub mod protection;
-pub mod secret;
 pub mod server;
 pub mod settings;
 pub mod status;
@@ -41,10 +39,10 @@ use tower_http::timeout::TimeoutLayer;
 pub use protection::Guard;
 pub use settings::Settings;
 
+use crate::engine::scheduler::Scheduler;
+use crate::engine::watched_files::Files;
 use crate::exposition::{ExporterMetrics, Format, Snapshot};
-use crate::scheduler::Scheduler;
-use files::Files;
-use negotiation::{View, accepts_gzip, view};
+use crate::http::negotiation::{View, accepts_gzip, view};
 
 /// How long an answer may take. Prometheus gives up after ten seconds unless told otherwise.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -52,8 +50,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// What the handlers need.
 #[derive(Clone)]
 pub struct App {
-    /// What the metrics are about, for people.
-    pub source: Arc<str>,
+    /// What is watched, for people.
+    pub watching: Arc<str>,
     /// The page.
     pub snapshot: Arc<Snapshot>,
     /// Counts the requests.
@@ -84,7 +82,7 @@ pub fn router(app: App) -> Router {
         .route("/", get(home))
         .route("/metrics", get(metrics))
         .route("/status", get(status))
-        .route_layer(middleware::from_fn_with_state(Arc::clone(&app.guard), access::protect));
+        .route_layer(middleware::from_fn_with_state(Arc::clone(&app.guard), protection::protect));
     let open = Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz));
     let timeout = TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, ANSWER_TIMEOUT);
     protected
@@ -119,7 +117,7 @@ async fn home(State(app): State<App>, headers: HeaderMap) -> Response {
 }
 
 async fn status(State(app): State<App>) -> Response {
-    status::page(&app.source, &app.snapshot, &app.exporter)
+    status::page(&app.watching, &app.snapshot, &app.exporter)
 }
 
 async fn healthz() -> &'static str {
@@ -130,7 +128,7 @@ async fn readyz(State(app): State<App>) -> Response {
     let waiting_for = app.snapshot.not_ready();
     let ready = waiting_for.is_empty();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(json!({ "ready": ready, "waiting_for": waiting_for }))).into_response()
+    (status, Json(json!({ "ready": ready, "waiting_for": waiting_for.iter().map(|name| &**name).collect::<Vec<&str>>() }))).into_response()
 }
 
 /// Adds the headers that every answer has, and counts the answer by its path, if there is one like it,

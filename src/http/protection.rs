@@ -1,20 +1,24 @@
 //! Everything that protects the metrics, kept up to date with the files that it is made of.
 
-use std::path::PathBuf;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use axum::extract::{Request, State};
 use axum::http::HeaderMap;
+use axum::middleware::Next;
+use axum::response::Response;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 use tracing::{info, warn};
 
-use super::access::Access;
-use super::files::{Files, Pem, Refused};
-use super::settings::Settings;
-use super::tls::Tls;
-use super::web_config::WebConfig;
+use crate::engine::watched_files::{Files, Pem, Refused};
+use crate::http::access::{Access, Peer};
+use crate::http::settings::{Encryption, Settings};
+use crate::http::tls::Tls;
+use crate::http::web_config::WebConfig;
+use crate::settings::Reader;
 
 /// How often it is looked whether a file has changed.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -30,22 +34,16 @@ pub struct Protection {
     pub headers: HeaderMap,
 }
 
-/// Where encryption and users are described.
-#[derive(Debug, Clone)]
-pub enum Source {
-    /// Nowhere.
-    None,
-    /// In files of their own.
-    Files {
-        /// The server's certificate.
-        certificate: PathBuf,
-        /// Its key.
-        key: PathBuf,
-        /// The authorities that certify the clients, each of which needs a certificate.
-        client_authorities: Option<PathBuf>,
-    },
-    /// In a file of Prometheus's exporter-toolkit.
-    WebConfig(PathBuf),
+/// Reads the settings of the HTTP server, and tries the files that they name; `None` if one is wrong.
+pub fn read(reader: &mut Reader) -> Option<Settings> {
+    let settings = Settings::read(reader)?;
+    match Protection::load(&settings, &mut Files::default()) {
+        Ok(_) => Some(settings),
+        Err(refused) => {
+            Settings::refuse_file(reader, &refused);
+            None
+        }
+    }
 }
 
 impl Protection {
@@ -62,9 +60,9 @@ impl Protection {
             certificate: false,
             users: None,
         };
-        match &settings.source {
-            Source::None => Ok(Protection { access, tls: None, headers: HeaderMap::new() }),
-            Source::Files { certificate, key, client_authorities } => {
+        match &settings.encryption {
+            Encryption::None => Ok(Protection { access, tls: None, headers: HeaderMap::new() }),
+            Encryption::Files { certificate, key, client_authorities } => {
                 let tls = Tls {
                     certificate: Pem::File(certificate.clone()),
                     key: Pem::File(key.clone()),
@@ -74,7 +72,7 @@ impl Protection {
                 let access = Access { certificate: client_authorities.is_some(), ..access };
                 Ok(Protection { access, tls: Some(tls.load(files)?), headers: HeaderMap::new() })
             }
-            Source::WebConfig(path) => {
+            Encryption::WebConfig(path) => {
                 let web = WebConfig::load(path, files)?;
                 let tls = web.tls.map(|tls| tls.load(files)).transpose()?;
                 let access = Access { certificate: web.certificate, users: web.users, ..access };
@@ -143,6 +141,21 @@ impl Guard {
                      are: {refused}"
                 ),
             }
+        }
+    }
+}
+
+/// Lets those through who may read.
+pub async fn protect(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
+    let protection = guard.current();
+    // Without a peer nothing is known of the client, so that only an open door lets it through.
+    let nobody = Peer { address: IpAddr::from([0, 0, 0, 0]), certified: false };
+    let peer = request.extensions().get::<Peer>().copied().unwrap_or(nobody);
+    match protection.access.check(peer, request.headers()).await {
+        Ok(()) => next.run(request).await,
+        Err(denied) => {
+            tracing::debug!(address = %peer.address, reason = ?denied, "refused a request");
+            protection.access.refuse(denied)
         }
     }
 }

@@ -22,9 +22,9 @@ use tokio_rustls::TlsAcceptor;
 use tower::Service;
 use tracing::debug;
 
-use super::access::Peer;
-use super::connections::{Connection, Connections};
-use super::protection::Guard;
+use crate::http::access::Peer;
+use crate::http::connections::{Connection, Connections};
+use crate::http::protection::Guard;
 
 /// How many connections may be open. Prometheus needs one.
 const MAX_CONNECTIONS: usize = 512;

@@ -3,11 +3,10 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use super::files::Files;
-use super::networks::Networks;
-use super::protection::{Protection, Source};
-use super::secret::Fingerprint;
-use crate::config::{Reader, Setting};
+use crate::engine::fingerprint::Fingerprint;
+use crate::engine::watched_files::Refused;
+use crate::http::networks::Networks;
+use crate::settings::{Reader, Setting};
 
 const METRICS_HOST: Setting = Setting::new("METRICS_HOST", "0.0.0.0", "The address to listen on.");
 const METRICS_PORT: Setting =
@@ -58,6 +57,24 @@ pub const SETTINGS: &[Setting] = &[
     WEB_CONFIG_FILE,
 ];
 
+/// Where encryption and users are described.
+#[derive(Debug, Clone)]
+pub enum Encryption {
+    /// Nowhere.
+    None,
+    /// In files of their own.
+    Files {
+        /// The server's certificate.
+        certificate: PathBuf,
+        /// Its key.
+        key: PathBuf,
+        /// The authorities that certify the clients, each of which needs a certificate.
+        client_authorities: Option<PathBuf>,
+    },
+    /// In a file of Prometheus's exporter-toolkit.
+    WebConfig(PathBuf),
+}
+
 /// What the HTTP server is told.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -72,11 +89,11 @@ pub struct Settings {
     /// From where the metrics may be read; `None`: from everywhere.
     pub networks: Option<Networks>,
     /// Where encryption and further users are described.
-    pub source: Source,
+    pub encryption: Encryption,
 }
 
 impl Settings {
-    /// Reads the settings; `None` if one is wrong. The files that they name are tried.
+    /// Reads the settings; `None` if one is wrong. The files that they name are not read yet.
     pub fn read(reader: &mut Reader) -> Option<Settings> {
         let host = reader
             .read(&METRICS_HOST, "an IP address such as 0.0.0.0 or ::", |value| value.parse().ok());
@@ -85,28 +102,25 @@ impl Settings {
         let bearer = reader.given(&METRICS_BEARER_TOKEN).map(Fingerprint::of);
         let basic = basic(reader);
         let networks = networks(reader);
-        let source = source(reader);
-        let settings = Settings {
+        let encryption = encryption(reader);
+        Some(Settings {
             host: host?,
             port: port?,
             bearer,
             basic: basic?,
             networks: networks?,
-            source: source?,
-        };
-        match Protection::load(&settings, &mut Files::default()) {
-            Ok(_) => Some(settings),
-            Err(refused) => {
-                let files = [&TLS_CERT_FILE, &TLS_KEY_FILE, &TLS_CLIENT_CA_FILE];
-                let named = |setting: &&Setting| {
-                    reader.given(setting).is_some_and(|path| refused.path == *path)
-                };
-                match files.into_iter().find(named) {
-                    Some(setting) => reader.refuse(setting, &refused.expected),
-                    None => reader.refuse(&WEB_CONFIG_FILE, &format!("a good file; {refused}")),
-                }
-                None
-            }
+            encryption: encryption?,
+        })
+    }
+
+    /// Notes that a file which they name cannot be used.
+    pub fn refuse_file(reader: &mut Reader, refused: &Refused) {
+        let files = [&TLS_CERT_FILE, &TLS_KEY_FILE, &TLS_CLIENT_CA_FILE];
+        let named =
+            |setting: &&Setting| reader.given(setting).is_some_and(|path| refused.path == *path);
+        match files.into_iter().find(named) {
+            Some(setting) => reader.refuse(setting, &refused.expected),
+            None => reader.refuse(&WEB_CONFIG_FILE, &format!("a good file; {refused}")),
         }
     }
 }
@@ -151,22 +165,24 @@ fn networks(reader: &mut Reader) -> Option<Option<Networks>> {
     }
 }
 
-fn source(reader: &mut Reader) -> Option<Source> {
+fn encryption(reader: &mut Reader) -> Option<Encryption> {
     let path = |setting| reader.given(setting).map(PathBuf::from);
     let (certificate, key) = (path(&TLS_CERT_FILE), path(&TLS_KEY_FILE));
     let client_authorities = path(&TLS_CLIENT_CA_FILE);
     let web_config = path(&WEB_CONFIG_FILE);
     match (web_config, certificate, key) {
         (None, Some(certificate), Some(key)) => {
-            Some(Source::Files { certificate, key, client_authorities })
+            Some(Encryption::Files { certificate, key, client_authorities })
         }
-        (Some(file), None, None) if client_authorities.is_none() => Some(Source::WebConfig(file)),
+        (Some(file), None, None) if client_authorities.is_none() => {
+            Some(Encryption::WebConfig(file))
+        }
         (Some(_), ..) => refuse(
             reader,
             &WEB_CONFIG_FILE,
             "either this or TLS_CERT_FILE, TLS_KEY_FILE and TLS_CLIENT_CA_FILE",
         ),
-        (None, None, None) if client_authorities.is_none() => Some(Source::None),
+        (None, None, None) if client_authorities.is_none() => Some(Encryption::None),
         (None, None, _) => refuse(
             reader,
             &TLS_CERT_FILE,

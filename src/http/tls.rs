@@ -10,7 +10,7 @@ use tokio_rustls::rustls::server::{
 };
 use tokio_rustls::rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 
-use super::files::{Files, Pem, Refused};
+use crate::engine::watched_files::{Files, Pem, Refused};
 
 /// What encryption is made of.
 #[derive(Debug, Clone)]

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bcrypt::HashParts;
 use tokio::sync::Semaphore;
 
-use super::secret::Fingerprint;
+use crate::engine::fingerprint::Fingerprint;
 
 /// A hash that no password has, so that a user who does not exist takes as long as one who does.
 const NOBODY: &str = "$2b$10$abcdefghijklmnopqrstuu5lYxxfzK1yzdN2RV6cVzvQP1bYmjW3K";

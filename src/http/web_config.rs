@@ -12,9 +12,9 @@ use serde_saphyr::Error;
 use tokio_rustls::rustls::SupportedProtocolVersion;
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 
-use super::files::{Files, Inline, Pem, Refused};
-use super::tls::Tls;
-use super::users::Users;
+use crate::engine::watched_files::{Files, Inline, Pem, Refused};
+use crate::http::tls::Tls;
+use crate::http::users::Users;
 
 /// What such a file says.
 #[derive(Debug)]

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use usage_exporter::exposition::{Description, exporter};
-use usage_exporter::librechat::catalogue;
+use usage_exporter::exposition::{Description, own as exporter};
+use usage_exporter::sources::librechat::catalogue;
 
 fn families() -> impl Iterator<Item = &'static Description> {
     catalogue::ALL.iter().chain(exporter::ALL)

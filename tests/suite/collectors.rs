@@ -4,9 +4,10 @@ use chrono::{DateTime, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
 use mongodb::bson::{Document, doc};
 use mongodb::{Database, IndexModel};
-use usage_exporter::config::General;
+use usage_exporter::engine::settings::General;
 use usage_exporter::exposition::Kind;
-use usage_exporter::librechat::{catalogue, groups, groups::Groups};
+use usage_exporter::sources::librechat::groups::Groups;
+use usage_exporter::sources::librechat::{catalogue, groups};
 
 use crate::exporter::{Exporter, settings};
 use crate::fixtures;

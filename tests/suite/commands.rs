@@ -47,7 +47,7 @@ fn the_manual_page_and_completions_know_every_flag() {
     assert!(man.contains(".TH usage-exporter 1"), "{man}");
     for shell in ["bash", "zsh", "fish"] {
         let script = printed(&["completions", shell]);
-        for setting in usage_exporter::config::settings() {
+        for setting in usage_exporter::commands::config::settings() {
             assert!(script.contains(&setting.flag()), "{shell}: {}", setting.flag());
             assert!(man.contains(setting.variable), "{}", setting.variable);
         }

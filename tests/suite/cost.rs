@@ -7,8 +7,9 @@ use chrono_tz::Tz;
 use mongodb::Database;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Document, doc};
-use usage_exporter::librechat::groups::{self, Groups};
-use usage_exporter::librechat::settings::NamedBy;
+use usage_exporter::sources::librechat::groups;
+use usage_exporter::sources::librechat::groups::Groups;
+use usage_exporter::sources::librechat::settings::NamedBy;
 
 use crate::exporter::{Exporter, general, settings};
 use crate::fixtures;

@@ -6,8 +6,8 @@ use chrono::{TimeDelta, Timelike, Utc};
 use chrono_tz::Tz;
 use mongodb::Database;
 use mongodb::bson::{Document, doc};
-use usage_exporter::exposition::{Kind, exporter};
-use usage_exporter::librechat::{catalogue, groups};
+use usage_exporter::exposition::{Kind, own as exporter};
+use usage_exporter::sources::librechat::{catalogue, groups};
 
 use crate::exporter::SETTLING_TIME;
 use crate::fixtures;

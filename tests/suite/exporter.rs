@@ -11,14 +11,17 @@ use futures_util::FutureExt;
 use mongodb::Database;
 use mongodb::options::ConnectionString;
 use prometheus::IntCounter;
-use usage_exporter::collector::{Collector, Failure, Next, Refresh};
-use usage_exporter::config::General;
-use usage_exporter::exposition::exporter::StateMetrics;
+use usage_exporter::engine::clock::Clock;
+use usage_exporter::engine::collector::{Collector, Failure, Next, Refresh};
+use usage_exporter::engine::settings::General;
+use usage_exporter::engine::source::{Context, Watched};
+use usage_exporter::engine::state::StateFile;
+use usage_exporter::exposition::own::StateMetrics;
 use usage_exporter::exposition::{ExporterMetrics, Families};
-use usage_exporter::librechat::groups::{self, Groups};
-use usage_exporter::librechat::settings::NamedBy;
-use usage_exporter::librechat::{self, Settings, catalogue};
-use usage_exporter::state::StateFile;
+use usage_exporter::sources::librechat::Settings;
+use usage_exporter::sources::librechat::groups;
+use usage_exporter::sources::librechat::groups::Groups;
+use usage_exporter::sources::librechat::settings::NamedBy;
 
 use crate::mongod::Mongod;
 use crate::oracle::{Oracle, STATISTICS_DAYS};
@@ -105,16 +108,16 @@ impl Exporter {
     pub fn restart(&mut self) {
         // The file is locked until the collectors are gone.
         self.collectors.clear();
-        let metrics = ExporterMetrics::new(&catalogue::UP, false).expect("names");
+        let metrics = ExporterMetrics::new(false).expect("names");
         let state = match &self.state {
             Some(path) => open(path, &metrics.state_file().expect("names")),
             None => StateFile::off(),
         };
         let read = Arc::clone(&self.now);
-        let clock: librechat::Clock = Arc::new(move || {
+        let clock: Clock = Arc::new(move || {
             DateTime::from_timestamp_millis(read.load(Ordering::Relaxed)).expect("a time")
         });
-        let source = librechat::Source::new(&self.settings, &self.general, clock, state);
+        let source = self.settings.open(Context { general: self.general.clone(), clock, state });
         self.collectors = source
             .collectors()
             .into_iter()

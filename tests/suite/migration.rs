@@ -5,9 +5,10 @@ use std::path::Path;
 use std::process::Command;
 
 use chrono::TimeDelta;
-use usage_exporter::exposition::exporter;
-use usage_exporter::librechat::catalogue;
-use usage_exporter::librechat::migration::{Answer, from_rubentalstra, from_virtuos};
+use usage_exporter::commands::comparison::{Answer, answers};
+use usage_exporter::exposition::own as exporter;
+use usage_exporter::sources::librechat::catalogue;
+use usage_exporter::sources::librechat::peers::{RUBENTALSTRA, VIRTUOS};
 
 use crate::fixtures;
 use crate::mongod::Mongod;
@@ -31,8 +32,8 @@ fn librechat_families(table: &[Answer]) -> usize {
 #[test]
 fn every_family_of_the_other_exporters_has_an_answer() {
     for (peer, table, count, others) in [
-        ("virtuos", from_virtuos(), 48, "python_"),
-        ("rubentalstra", from_rubentalstra(), 139, "none"),
+        ("virtuos", answers(VIRTUOS.notes), 48, "python_"),
+        ("rubentalstra", answers(RUBENTALSTRA.notes), 139, "none"),
     ] {
         assert_eq!(librechat_families(&table), count, "{peer}");
         let page = page(peer);
@@ -49,7 +50,7 @@ fn every_family_of_the_other_exporters_has_an_answer() {
 fn the_answers_name_only_families_that_exist() {
     let known: BTreeSet<&str> =
         catalogue::ALL.iter().chain(exporter::ALL).map(|description| description.name).collect();
-    for answer in from_virtuos().into_iter().chain(from_rubentalstra()) {
+    for answer in answers(VIRTUOS.notes).into_iter().chain(answers(RUBENTALSTRA.notes)) {
         let words = answer.ours.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
         let names: Vec<&str> = words
             .filter(|word| {
@@ -68,7 +69,7 @@ fn the_answers_name_only_families_that_exist() {
 
 #[test]
 fn the_answers_are_promql() {
-    let rules: Vec<String> = from_rubentalstra()
+    let rules: Vec<String> = answers(RUBENTALSTRA.notes)
         .iter()
         .map(|answer| {
             format!("  - record: answers:{}\n    expr: '{}'\n", answer.theirs, answer.ours)

@@ -9,13 +9,15 @@ use mongodb::Database;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Document, doc};
 use prometheus::IntCounter;
-use usage_exporter::exposition::{Description, exporter};
-use usage_exporter::history::writers::OpenMetrics;
-use usage_exporter::history::{Format, Request, Step};
-use usage_exporter::librechat::groups::Groups;
-use usage_exporter::librechat::settings::NamedBy;
-use usage_exporter::librechat::{self, Settings, catalogue};
-use usage_exporter::state::StateFile;
+use usage_exporter::backfill::writers::OpenMetrics;
+use usage_exporter::backfill::{Form, Request, Step};
+use usage_exporter::engine::clock::Clock;
+use usage_exporter::engine::source::{Context, Watched};
+use usage_exporter::engine::state::StateFile;
+use usage_exporter::exposition::{Description, own as exporter};
+use usage_exporter::sources::librechat::groups::Groups;
+use usage_exporter::sources::librechat::settings::NamedBy;
+use usage_exporter::sources::librechat::{Settings, catalogue};
 
 use crate::exporter::{SETTLING_TIME, general, is_counter, settings};
 use crate::fixtures;
@@ -86,12 +88,13 @@ async fn told(database: &Database, timezone: Tz, step: Step, now: DateTime<Utc>)
 }
 
 async fn told_with(settings: &Settings, timezone: Tz, step: Step, now: DateTime<Utc>) -> Past {
-    let clock: librechat::Clock = Arc::new(move || now);
-    let source = librechat::Source::new(settings, &general(timezone), clock, StateFile::off());
+    let clock: Clock = Arc::new(move || now);
+    let context = Context { general: general(timezone), clock, state: StateFile::off() };
+    let source = settings.open(context);
     let request =
-        Request { from: None, to: None, step, format: Format::OpenMetrics, labels: Vec::new() };
+        Request { from: None, to: None, step, form: Form::OpenMetrics, labels: Vec::new() };
     let counter = IntCounter::new("documents", "read").expect("a name");
-    let recordings = source.past(&request, counter, |_, _| {}).await.expect("a past");
+    let recordings = source.past(&request, counter, &|_, _| {}).await.expect("a past");
     let mut text = Vec::new();
     let mut writer = OpenMetrics::new(&mut text, Vec::new());
     for recording in recordings {

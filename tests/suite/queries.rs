@@ -6,8 +6,8 @@ use promql_parser::parser::{
     self, AggregateExpr, Expr, LabelModifier, MatrixSelector, VectorSelector,
 };
 use promql_parser::util::{ExprVisitor, walk_expr};
-use usage_exporter::exposition::{Kind, exporter};
-use usage_exporter::librechat::catalogue;
+use usage_exporter::exposition::{Kind, own as exporter};
+use usage_exporter::sources::librechat::catalogue;
 
 /// What Prometheus adds to every scrape.
 const OF_PROMETHEUS: [&str; 2] = ["up", "scrape_duration_seconds"];

@@ -1,6 +1,6 @@
 //! Settings: what is refused and how, and that they are the same wherever they are listed.
 
-use usage_exporter::config;
+use usage_exporter::commands::config;
 
 use crate::process::{folder, run, run_with_dotenv};
 

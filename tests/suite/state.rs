@@ -250,8 +250,10 @@ async fn a_folder_that_cannot_be_written_is_told_and_the_service_goes_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_person_and_no_text_is_in_the_state_file() {
     let (database, now) = librechat(LONG_AGO).await;
-    let mut settings =
-        crate::exporter::settings(&database, usage_exporter::librechat::groups::Groups::all());
+    let mut settings = crate::exporter::settings(
+        &database,
+        usage_exporter::sources::librechat::groups::Groups::all(),
+    );
     settings.per_user = None;
     let general = crate::exporter::general(Tz::UTC);
     let mut exporter = Exporter::with_settings(&settings, &general, now).with_state();
@@ -399,10 +401,12 @@ async fn after_a_clock_that_stepped_back_an_audit_counts_what_was_stored_meanwhi
 async fn an_import_is_sealed_at_once_beyond_the_limit_of_the_tail() {
     let database = Mongod::shared().database().await;
     let now = Utc::now() - TimeDelta::days(100);
-    let mut settings =
-        crate::exporter::settings(&database, usage_exporter::librechat::groups::Groups::all());
+    let mut settings = crate::exporter::settings(
+        &database,
+        usage_exporter::sources::librechat::groups::Groups::all(),
+    );
     settings.tail_limit = 1_000;
-    let general = usage_exporter::config::General {
+    let general = usage_exporter::engine::settings::General {
         interval: std::time::Duration::from_secs(60),
         timezone: Tz::UTC,
         max_series: 1000,

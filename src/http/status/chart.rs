@@ -1,7 +1,7 @@
 //! Charts as the page draws them: plain rectangles, sized here and coloured by the style.
 
-use super::readable::{number, shortened};
 use crate::exposition::chart::{Bar, Chart, Shape, Unit};
+use crate::http::status::readable::{number, shortened};
 
 /// The distance from one column to the next.
 const COLUMN: usize = 10;

@@ -2,9 +2,9 @@
 
 use prometheus::proto::{MetricFamily, MetricType};
 
-use super::readable::{number, shortened};
 use crate::exposition::Snapshot;
 use crate::exposition::open_metrics::{labels, values};
+use crate::http::status::readable::{number, shortened};
 
 /// How many samples of a metric are shown.
 pub const MOST_SAMPLES: usize = 8;

@@ -10,7 +10,7 @@ mod chart;
 mod metrics;
 mod readable;
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use askama::Template;
@@ -24,10 +24,10 @@ use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 
-use crate::exposition::exporter::LastRefresh;
+use crate::exposition::own::LastRefresh;
 use crate::exposition::{ExporterMetrics, Snapshot};
-use chart::Drawing;
-use metrics::Section;
+use crate::http::status::chart::Drawing;
+use crate::http::status::metrics::Section;
 
 const STYLE: &str = include_str!("status.css");
 
@@ -45,7 +45,7 @@ static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
 #[template(path = "status.html")]
 struct Status<'a> {
     style: &'static str,
-    source: &'a str,
+    watching: &'a str,
     version: &'static str,
     revision: &'static str,
     since: String,
@@ -61,7 +61,7 @@ struct Status<'a> {
 
 /// A collector.
 struct Row {
-    name: &'static str,
+    name: Arc<str>,
     state: &'static str,
     class: &'static str,
     worked: String,
@@ -69,8 +69,8 @@ struct Row {
     error: String,
 }
 
-/// The page; `source` says what the metrics are about.
-pub fn page(source: &str, snapshot: &Snapshot, exporter: &ExporterMetrics) -> Response {
+/// The page; `watching` says what the metrics are about.
+pub fn page(watching: &str, snapshot: &Snapshot, exporter: &ExporterMetrics) -> Response {
     let now = Utc::now();
     let (sections, series) = metrics::sections(snapshot);
     let mut charts: Vec<Drawing> = snapshot.charts().iter().map(Drawing::of).collect();
@@ -78,7 +78,7 @@ pub fn page(source: &str, snapshot: &Snapshot, exporter: &ExporterMetrics) -> Re
     charts.sort_by_key(|chart| chart.is_ranking);
     let status = Status {
         style: STYLE,
-        source,
+        watching,
         version: crate::VERSION,
         revision: crate::REVISION,
         since: time(exporter.started()),
@@ -111,7 +111,7 @@ pub fn page(source: &str, snapshot: &Snapshot, exporter: &ExporterMetrics) -> Re
 
 fn collectors(snapshot: &Snapshot, exporter: &ExporterMetrics, now: DateTime<Utc>) -> Vec<Row> {
     let last = exporter.last_refreshes();
-    let row = |(name, ready): (&'static str, bool)| match last.get(name) {
+    let row = |(name, ready): (Arc<str>, bool)| match last.get(&*name) {
         Some(refresh) => told(name, ready, refresh, now),
         None => Row {
             name,
@@ -125,7 +125,7 @@ fn collectors(snapshot: &Snapshot, exporter: &ExporterMetrics, now: DateTime<Utc
     snapshot.collectors().into_iter().map(row).collect()
 }
 
-fn told(name: &'static str, ready: bool, refresh: &LastRefresh, now: DateTime<Utc>) -> Row {
+fn told(name: Arc<str>, ready: bool, refresh: &LastRefresh, now: DateTime<Utc>) -> Row {
     let LastRefresh { took, worked, failure } = refresh;
     let (state, class) = match (failure, ready) {
         (Some(_), _) => ("fails", "bad"),
@@ -140,7 +140,7 @@ fn told(name: &'static str, ready: bool, refresh: &LastRefresh, now: DateTime<Ut
         worked: worked
             .map_or_else(|| "never".to_owned(), |then| format!("{} ago", rounded(now - then))),
         took: format!("{:.1} ms", took.as_secs_f64() * 1e3),
-        error: failure.as_ref().map(ToString::to_string).unwrap_or_default(),
+        error: failure.clone().unwrap_or_default(),
     }
 }
 

@@ -57,7 +57,7 @@ mod tests {
             (98_765.4, "98,765"),
             (f64::NAN, "NaN"),
         ] {
-            assert_eq!(super::number(number), text);
+            assert_eq!(crate::http::status::readable::number(number), text);
         }
     }
 }

@@ -1,0 +1,80 @@
+//! The sources of a run, ready to be asked.
+
+use std::sync::Arc;
+
+use tracing::info;
+
+use crate::commands::config::Config;
+use crate::engine::clock::Clock;
+use crate::engine::source::{Context, Source};
+use crate::engine::state::StateFile;
+use crate::exposition::{ExporterMetrics, Snapshot};
+
+/// The sources of a run, and where their answers go.
+pub struct Opened {
+    /// The sources that are on.
+    pub sources: Vec<Box<dyn Source>>,
+    /// What the exporter tells about itself.
+    pub exporter: Arc<ExporterMetrics>,
+    /// The answers.
+    pub snapshot: Arc<Snapshot>,
+}
+
+impl Opened {
+    /// The sources of `config` with what its state file knows of them. With `process`, the `process_*`
+    /// families are exported too.
+    ///
+    /// # Errors
+    ///
+    /// If another process uses the state file.
+    pub fn new(config: &Config, process: bool) -> anyhow::Result<Opened> {
+        let exporter = ExporterMetrics::new(process)?;
+        let state = match &config.state_file {
+            Some(path) => StateFile::open(path, exporter.state_file()?)?,
+            None => {
+                info!(
+                    "STATE_FILE is not set: after a restart the history is read again, and counters \
+                     begin again at what is stored then"
+                );
+                StateFile::off()
+            }
+        };
+        Opened::with(config, exporter, &state)
+    }
+
+    /// The same without a state file.
+    ///
+    /// # Errors
+    ///
+    /// If a family of the exporter itself has no valid name.
+    pub fn without_state(config: &Config) -> anyhow::Result<Opened> {
+        Opened::with(config, ExporterMetrics::new(false)?, &StateFile::off())
+    }
+
+    fn with(
+        config: &Config,
+        exporter: ExporterMetrics,
+        state: &StateFile,
+    ) -> anyhow::Result<Opened> {
+        let clock: Clock = Arc::new(chrono::Utc::now);
+        let mut sources = Vec::new();
+        for watched in &config.sources {
+            let source = watched.open(Context {
+                general: config.general.clone(),
+                clock: Arc::clone(&clock),
+                state: state.clone(),
+            });
+            exporter.watch(source.name(), config.general.interval, source.up())?;
+            sources.push(source);
+        }
+        let exporter = Arc::new(exporter);
+        let snapshot = Arc::new(Snapshot::new(Arc::clone(&exporter)));
+        Ok(Opened { sources, exporter, snapshot })
+    }
+
+    /// What is watched, for people.
+    pub fn title(&self) -> String {
+        let titles: Vec<String> = self.sources.iter().map(|source| source.title()).collect();
+        titles.join("; ")
+    }
+}

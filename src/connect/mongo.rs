@@ -1,0 +1,194 @@
+//! The connection to a MongoDB, and what its errors mean.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use futures_util::TryStreamExt;
+use mongodb::bson::oid::ObjectId;
+use mongodb::bson::{Document, RawDocumentBuf, doc};
+use mongodb::error::{Error, ErrorKind};
+use mongodb::options::{ClientOptions, ConnectionString, ReadPreference, SelectionCriteria};
+use mongodb::{Client, Database};
+use tokio::sync::OnceCell;
+
+use crate::engine::collector::{Failure, Reason};
+
+/// MongoDB's error codes that need another treatment than the rest.
+mod code {
+    pub const NAMESPACE_NOT_FOUND: i32 = 26;
+    pub const UNAUTHORIZED: i32 = 13;
+    pub const AUTHENTICATION_FAILED: i32 = 18;
+    pub const MAX_TIME_MS_EXPIRED: i32 = 50;
+    pub const COMMAND_NOT_FOUND: i32 = 59;
+}
+
+/// How long to look for a server before a refresh fails, where the URI does not say.
+const SERVER_SELECTION_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// One database on a MongoDB, connected to when it is first needed.
+///
+/// The process starts and serves its page whether or not the server can be reached, and looking up a
+/// `mongodb+srv` name is tried again with every refresh until it works.
+pub struct Mongo {
+    uri: ConnectionString,
+    database_name: String,
+    read_preference: Option<ReadPreference>,
+    database: OnceCell<Database>,
+}
+
+impl Mongo {
+    /// The database `database_name` on the server of `uri`; `read_preference` overrides the URI's.
+    pub fn new(
+        uri: ConnectionString,
+        database_name: String,
+        read_preference: Option<ReadPreference>,
+    ) -> Mongo {
+        Mongo { uri, database_name, read_preference, database: OnceCell::new() }
+    }
+
+    /// The name of the database.
+    pub fn database_name(&self) -> &str {
+        &self.database_name
+    }
+
+    /// The database.
+    ///
+    /// # Errors
+    ///
+    /// If the name of a `mongodb+srv` URI cannot be looked up. That the server answers is only known
+    /// after a query.
+    pub async fn database(&self) -> Result<&Database, Failure> {
+        self.database.get_or_try_init(|| self.connect()).await.map_err(failure)
+    }
+
+    async fn connect(&self) -> Result<Database, Error> {
+        let mut options = ClientOptions::parse(self.uri.clone()).await?;
+        options.app_name.get_or_insert_with(|| "usage-exporter".to_owned());
+        options.server_selection_timeout.get_or_insert(SERVER_SELECTION_TIMEOUT);
+        if let Some(read_preference) = &self.read_preference {
+            options.selection_criteria =
+                Some(SelectionCriteria::ReadPreference(read_preference.clone()));
+        }
+        Ok(Client::with_options(options)?.database(&self.database_name))
+    }
+
+    /// What the server that answers tells about itself.
+    ///
+    /// # Errors
+    ///
+    /// If the server does not answer or refuses.
+    pub async fn hello(&self) -> Result<Server, Failure> {
+        let database = self.database().await?;
+        let mut command = database.run_command(doc! { "hello": 1 });
+        if let Some(criteria) = database.selection_criteria() {
+            command = command.selection_criteria(criteria.clone());
+        }
+        match command.await {
+            Ok(answer) => Ok(Server::read(&answer)),
+            Err(error) if command_code(&error) == Some(code::COMMAND_NOT_FOUND) => {
+                Ok(Server::default())
+            }
+            Err(error) => Err(failure(error)),
+        }
+    }
+
+    /// What the server calls a collection for good: another after the collection was made anew. `None`
+    /// if there is no such collection, `Some(None)` where the server does not tell.
+    ///
+    /// # Errors
+    ///
+    /// If the server does not answer or refuses.
+    pub async fn collection_identity(&self, name: &str) -> Result<Option<Option<String>>, Failure> {
+        let database = self.database().await?;
+        let listed = database.list_collections().filter(doc! { "name": name }).await;
+        let mut listed = listed.map_err(failure)?;
+        let collection = listed.try_next().await.map_err(failure)?;
+        Ok(collection.map(|collection| {
+            let bytes = collection.info.uuid.map(|uuid| uuid.bytes);
+            bytes.map(|bytes| bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+        }))
+    }
+
+    /// A collection of the database whose documents are read as they come over the wire.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Mongo::database`].
+    pub async fn collection(
+        &self,
+        name: &str,
+    ) -> Result<mongodb::Collection<RawDocumentBuf>, Failure> {
+        Ok(self.database().await?.collection(name))
+    }
+}
+
+/// What a server tells about itself.
+#[derive(Debug, Clone, Default)]
+pub struct Server {
+    /// The time of day there.
+    pub time: Option<DateTime<Utc>>,
+    /// Which process it is: another after every restart.
+    pub process: Option<ObjectId>,
+}
+
+impl Server {
+    fn read(answer: &Document) -> Server {
+        let time = answer.get_datetime("localTime").ok();
+        let version = answer.get_document("topologyVersion").ok();
+        Server {
+            time: time.and_then(|time| DateTime::from_timestamp_millis(time.timestamp_millis())),
+            process: version.and_then(|version| version.get_object_id("processId").ok()),
+        }
+    }
+}
+
+/// How much is told of what the driver says of an error.
+const MAX_CHARACTERS: usize = 500;
+
+const LOGIN: &str = "check the user, password and authSource of the URI";
+
+/// What the driver says of a server that refused a login.
+const REFUSED_LOGIN: &str = "AuthenticationFailed";
+
+/// What an error of the driver means to a collector.
+pub fn failure(error: Error) -> Failure {
+    let (reason, answered, advice) = match error.kind.as_ref() {
+        ErrorKind::Authentication { .. } => (Reason::Authorization, true, LOGIN),
+        // After a login was refused the driver takes the server for unreachable for a while.
+        ErrorKind::ServerSelection { message, .. } if message.contains(REFUSED_LOGIN) => {
+            let message = format!("Authentication failed: {LOGIN}");
+            return Failure { reason: Reason::Authorization, answered: true, message };
+        }
+        ErrorKind::Command(command) => match command.code {
+            code::UNAUTHORIZED | code::AUTHENTICATION_FAILED => {
+                (Reason::Authorization, true, "the user needs the role `read` on the database")
+            }
+            code::MAX_TIME_MS_EXPIRED => {
+                (Reason::Timeout, true, "the database is slow; raise the interval or find out why")
+            }
+            _ => (Reason::Query, true, "the database refuses the query"),
+        },
+        ErrorKind::Io(_)
+        | ErrorKind::ServerSelection { .. }
+        | ErrorKind::ConnectionPoolCleared { .. }
+        | ErrorKind::DnsResolve { .. } => {
+            (Reason::Connection, false, "check the URI, the network and that MongoDB runs")
+        }
+        _ => (Reason::Query, true, "the answer of the database cannot be used"),
+    };
+    // MongoDB may repeat a whole command in what it says of it.
+    let said: String = error.kind.to_string().chars().take(MAX_CHARACTERS).collect();
+    Failure { reason, answered, message: format!("{said}: {advice}") }
+}
+
+/// Whether an error says that a collection does not exist.
+pub fn is_namespace_not_found(error: &Error) -> bool {
+    command_code(error) == Some(code::NAMESPACE_NOT_FOUND)
+}
+
+fn command_code(error: &Error) -> Option<i32> {
+    match error.kind.as_ref() {
+        ErrorKind::Command(command) => Some(command.code),
+        _ => None,
+    }
+}

@@ -1,0 +1,436 @@
+//! Asks every collector on its own interval, never twice at once, each within its deadline.
+//!
+//! Collectors run side by side: a slow one holds up nobody. After a failure a collector is asked
+//! again with growing pauses, at most a minute and never longer than its interval, and its last answer
+//! is shown until it is too old.
+
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use chrono::Utc;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared, join_all};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::AbortHandle;
+use tracing::{debug, info, warn};
+
+use crate::engine::collector::{Answer, Collector, Failure, Next, Reason, Refresh, Schedule};
+use crate::exposition::own::{Asked, Refreshed};
+use crate::exposition::{ExporterMetrics, Families, Snapshot};
+
+/// How long a scrape waits for the refresh that it asked for before it gets what is known. Prometheus
+/// gives up after ten seconds unless told otherwise.
+const SCRAPE_WAIT: Duration = Duration::from_secs(8);
+
+/// How much later than the one before a collector is first asked, so that a start is no burst.
+const SPREAD: Duration = Duration::from_millis(5);
+
+/// The most that this adds up to.
+const LONGEST_SPREAD: Duration = Duration::from_secs(1);
+
+/// The running collectors. Dropping it stops them.
+pub struct Scheduler {
+    snapshot: Arc<Snapshot>,
+    exporter: Arc<ExporterMetrics>,
+    stale_after: u32,
+    running: Mutex<BTreeMap<String, Running>>,
+    current_refresh: Mutex<Option<CurrentRefresh>>,
+}
+
+/// A collector that is asked by a task of its own.
+struct Running {
+    /// Asks for a refresh, where a scrape does.
+    asked_on_scrape: Option<mpsc::Sender<oneshot::Sender<()>>>,
+    task: AbortHandle,
+}
+
+/// A refresh for which scrapes wait.
+struct CurrentRefresh {
+    ended: Shared<BoxFuture<'static, ()>>,
+    task: AbortHandle,
+}
+
+impl Scheduler {
+    /// No collectors. An answer is shown until `stale_after` refreshes were missed.
+    pub fn new(
+        snapshot: &Arc<Snapshot>,
+        exporter: &Arc<ExporterMetrics>,
+        stale_after: u32,
+    ) -> Scheduler {
+        Scheduler {
+            snapshot: Arc::clone(snapshot),
+            exporter: Arc::clone(exporter),
+            stale_after,
+            running: Mutex::default(),
+            current_refresh: Mutex::default(),
+        }
+    }
+
+    /// Starts a first refresh of a collector of `source`, and goes on by its schedule. One of the same name
+    /// is replaced: it is asked no more, and its families are shown until this one answers.
+    pub fn add(&self, source: &'static str, collector: Box<dyn Collector>) {
+        let name = collector.name().to_owned();
+        let mut running = lock(&self.running);
+        if let Some(before) = running.remove(&name) {
+            before.task.abort();
+        }
+        let runner =
+            Runner::new(source, collector, &self.snapshot, &self.exporter, self.stale_after);
+        let on_scrape = runner.schedule.on_scrape;
+        let (sender, requests) = mpsc::channel(1);
+        let spread = SPREAD * u32::try_from(running.len()).unwrap_or(u32::MAX);
+        let task = tokio::spawn(runner.run(requests, spread.min(LONGEST_SPREAD))).abort_handle();
+        running.insert(name, Running { asked_on_scrape: on_scrape.then_some(sender), task });
+    }
+
+    /// Stops a collector, whose families are gone from then on.
+    pub fn remove(&self, collector: &str) {
+        if let Some(before) = lock(&self.running).remove(collector) {
+            before.task.abort();
+            self.snapshot.remove(collector);
+            self.exporter.end(collector, &Reason::ALL);
+        }
+    }
+
+    /// Refreshes what a scrape shows and waits for it; callers at the same time share one refresh.
+    /// Collectors that pause after a failure are not waited for.
+    pub async fn refresh(&self) {
+        let refresh = {
+            let mut current = lock(&self.current_refresh);
+            match current.as_ref().filter(|refresh| !refresh.task.is_finished()) {
+                Some(refresh) => refresh.ended.clone(),
+                None => current.insert(self.ask_all()).ended.clone(),
+            }
+        };
+        // Time is up: the page shows what is known, and the refresh goes on in its task.
+        let _ = tokio::time::timeout(SCRAPE_WAIT, refresh).await;
+    }
+
+    /// Asks every collector that a scrape refreshes, in a task that ends by itself: a scrape that comes after
+    /// its end must not take it for one that goes on.
+    fn ask_all(&self) -> CurrentRefresh {
+        let running = lock(&self.running);
+        let asked: Vec<_> =
+            running.values().filter_map(|running| running.asked_on_scrape.clone()).collect();
+        let asked = asked.into_iter().map(|collector| async move {
+            let (done, finished) = oneshot::channel();
+            if collector.send(done).await.is_ok() {
+                // An error means that the collector would not refresh now.
+                let _ = finished.await;
+            }
+        });
+        let task = tokio::spawn(join_all(asked).map(|_| ()));
+        CurrentRefresh { task: task.abort_handle(), ended: task.map(|_| ()).boxed().shared() }
+    }
+}
+
+impl Drop for Scheduler {
+    fn drop(&mut self) {
+        lock(&self.running).values().for_each(|running| running.task.abort());
+        if let Some(current) = &*lock(&self.current_refresh) {
+            current.task.abort();
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Refreshes every collector until its answer is complete, one after the other, and returns the
+/// failures.
+pub async fn refresh_once(
+    source: &'static str,
+    collectors: Vec<Box<dyn Collector>>,
+    snapshot: &Arc<Snapshot>,
+    exporter: &Arc<ExporterMetrics>,
+) -> Vec<Failure> {
+    let mut failures = Vec::new();
+    for collector in collectors {
+        // The page is printed at once, before anything can be stale.
+        let mut runner = Runner::new(source, collector, snapshot, exporter, u32::MAX);
+        loop {
+            match runner.refresh().await {
+                Ok(Next::Continue) => {}
+                Ok(Next::Interval | Next::In(_) | Next::WhenWoken) => break,
+                Err(failure) => {
+                    failures.push(failure);
+                    break;
+                }
+            }
+        }
+    }
+    failures
+}
+
+/// One collector and what is needed to ask it.
+struct Runner {
+    source: &'static str,
+    collector: Box<dyn Collector>,
+    schedule: Schedule,
+    snapshot: Arc<Snapshot>,
+    exporter: Arc<ExporterMetrics>,
+    /// After how many missed refreshes its answer is too old to be shown.
+    stale_after: u32,
+    failing: Option<ExponentialBackoff>,
+    pause: Duration,
+}
+
+impl Runner {
+    fn new(
+        source: &'static str,
+        collector: Box<dyn Collector>,
+        snapshot: &Arc<Snapshot>,
+        exporter: &Arc<ExporterMetrics>,
+        stale_after: u32,
+    ) -> Runner {
+        snapshot.add(collector.name(), collector.is_critical());
+        exporter.begin(collector.name(), &Reason::ALL);
+        Runner {
+            source,
+            schedule: collector.schedule(),
+            collector,
+            snapshot: Arc::clone(snapshot),
+            exporter: Arc::clone(exporter),
+            stale_after,
+            failing: None,
+            pause: Duration::ZERO,
+        }
+    }
+
+    async fn run(mut self, mut requests: mpsc::Receiver<oneshot::Sender<()>>, spread: Duration) {
+        let mut waiting: Option<oneshot::Sender<()>> = None;
+        tokio::time::sleep(self.schedule.starts_after + spread).await;
+        loop {
+            let next = self.refresh().await;
+            if let Some(done) = waiting.take() {
+                // Whoever asked may have gone away meanwhile.
+                let _ = done.send(());
+            }
+            let due = tokio::time::Instant::now() + self.pause;
+            loop {
+                tokio::select! {
+                    () = tokio::time::sleep_until(due), if next != Ok(Next::WhenWoken) => break,
+                    () = self.schedule.wake.notified() => break,
+                    Some(done) = requests.recv() => {
+                        if self.failing.is_none() {
+                            waiting = Some(done);
+                            break;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Asks once, publishes the answer and decides on the pause until the next time.
+    async fn refresh(&mut self) -> Result<Next, Failure> {
+        let began = Instant::now();
+        let result = self.ask().await;
+        let took = began.elapsed();
+        let told = result.as_ref().err().map(ToString::to_string);
+        let refreshed = Refreshed {
+            took,
+            now: seconds_since_1970(),
+            answered: result.as_ref().err().is_none_or(|failure| failure.answered),
+            failure: result.as_ref().err().map(|f| f.reason.as_str()).zip(told.as_deref()),
+        };
+        let asked = Asked { source: self.source, collector: self.collector.name() };
+        self.exporter.refreshed(asked, &refreshed);
+        match result {
+            Ok(answer) => Ok(self.worked(answer, took)),
+            Err(failure) => {
+                self.failed(&failure, took);
+                Err(failure)
+            }
+        }
+    }
+
+    /// The answer, or the failure that there is none. A collector that panics has failed like any other: the
+    /// panic itself is told where it happens, and what it says may be of a person.
+    async fn ask(&mut self) -> Result<Answer, Failure> {
+        let documents_read = self.exporter.documents_read(self.collector.name());
+        let refresh = Refresh::new(self.schedule.deadline, documents_read);
+        let asked = AssertUnwindSafe(self.collector.refresh(&refresh)).catch_unwind();
+        match tokio::time::timeout(self.schedule.deadline, asked).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => Err(Failure {
+                reason: Reason::Panic,
+                answered: true,
+                message: "the collector has a fault; please report it with the lines above"
+                    .to_owned(),
+            }),
+            Err(_) => Err(self.too_slow()),
+        }
+    }
+
+    fn worked(&mut self, answer: Answer, took: Duration) -> Next {
+        let Answer { families, next } = answer;
+        if self.failing.take().is_some() {
+            info!(collector = self.collector.name(), "works again");
+        }
+        self.pause = match next {
+            Next::Continue => Duration::ZERO,
+            Next::In(pause) => pause,
+            Next::Interval | Next::WhenWoken => self.schedule.pause(took),
+        };
+        self.publish(families, next);
+        debug!(collector = self.collector.name(), ?took, "refreshed");
+        next
+    }
+
+    fn publish(&self, families: Families, next: Next) {
+        let stale_at = match next {
+            Next::WhenWoken => None,
+            Next::Continue | Next::Interval | Next::In(_) => {
+                let pause = self.pause.max(self.schedule.interval);
+                Instant::now().checked_add(pause.saturating_mul(self.stale_after))
+            }
+        };
+        self.snapshot.publish(self.collector.name(), families, next != Next::Continue, stale_at);
+    }
+
+    fn failed(&mut self, failure: &Failure, took: Duration) {
+        let longest = self.schedule.interval.min(LONGEST_PAUSE);
+        let pauses = self.failing.get_or_insert_with(|| growing_pauses(longest));
+        let pause = pauses.next().unwrap_or(longest);
+        self.pause = pause.max(self.schedule.rest(took));
+        self.snapshot.changed();
+        warn!(
+            collector = self.collector.name(),
+            reason = failure.reason.as_str(),
+            again_in = %humantime::format_duration(Duration::from_secs(self.pause.as_secs().max(1))),
+            "refresh failed: {failure}"
+        );
+    }
+
+    fn too_slow(&self) -> Failure {
+        let limit = humantime::format_duration(self.schedule.deadline);
+        Failure {
+            reason: Reason::Timeout,
+            answered: false,
+            message: format!("no answer from the database within {limit}"),
+        }
+    }
+}
+
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// Pauses that double, each drawn between half and whole of what it has grown to.
+fn growing_pauses(longest: Duration) -> ExponentialBackoff {
+    // The jitter adds up to as much again.
+    ExponentialBuilder::default()
+        .with_min_delay(FIRST_PAUSE.min(longest) / 2)
+        .with_max_delay(longest / 2)
+        .without_max_times()
+        .with_jitter()
+        .build()
+}
+
+fn seconds_since_1970() -> f64 {
+    Utc::now().timestamp_millis() as f64 / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::exposition::Description;
+
+    const UP: Description = Description {
+        name: "tested_up",
+        kind: crate::exposition::Kind::Gauge,
+        labels: &[],
+        groups: &[],
+        help: "Whether it answers.",
+    };
+
+    /// A collector that takes `takes` for each answer and counts how often it is asked.
+    struct Slow {
+        asked: Arc<AtomicU32>,
+        takes: Duration,
+    }
+
+    #[async_trait]
+    impl Collector for Slow {
+        fn name(&self) -> &str {
+            "slow"
+        }
+
+        fn schedule(&self) -> Schedule {
+            Schedule::every(Duration::from_secs(60))
+        }
+
+        async fn refresh(&mut self, _: &Refresh) -> Result<Answer, Failure> {
+            self.asked.fetch_add(1, Ordering::Relaxed);
+            tokio::time::sleep(self.takes).await;
+            Ok(Answer::default())
+        }
+    }
+
+    fn start(takes: Duration) -> (Scheduler, Arc<Snapshot>, Arc<AtomicU32>) {
+        let asked = Arc::new(AtomicU32::new(0));
+        let exporter = Arc::new(ExporterMetrics::new(false).expect("names"));
+        exporter.watch("tested", Duration::from_secs(60), Some(&UP)).expect("a name");
+        let snapshot = Arc::new(Snapshot::new(Arc::clone(&exporter)));
+        let collector = Slow { asked: Arc::clone(&asked), takes };
+        let scheduler = Scheduler::new(&snapshot, &exporter, 5);
+        scheduler.add("tested", Box::new(collector));
+        (scheduler, snapshot, asked)
+    }
+
+    fn page(snapshot: &Snapshot) -> String {
+        String::from_utf8(snapshot.page(crate::exposition::Format::Text).text().to_vec())
+            .expect("text")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn scrapes_at_the_same_time_share_one_refresh() {
+        let (scheduler, _, asked) = start(Duration::from_secs(1));
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert_eq!(asked.load(Ordering::Relaxed), 1, "the first refresh comes by itself");
+        tokio::join!(scheduler.refresh(), scheduler.refresh(), scheduler.refresh());
+        assert_eq!(asked.load(Ordering::Relaxed), 2);
+        scheduler.refresh().await;
+        assert_eq!(asked.load(Ordering::Relaxed), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_scrape_does_not_wait_for_ever() {
+        let (scheduler, _, _) = start(Duration::from_secs(50));
+        let began = tokio::time::Instant::now();
+        scheduler.refresh().await;
+        assert_eq!(began.elapsed(), SCRAPE_WAIT);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_collector_refreshes_on_its_interval_and_never_twice_at_once() {
+        let (_scheduler, snapshot, asked) = start(Duration::from_secs(1));
+        assert_eq!(snapshot.not_ready(), [Arc::from("slow")]);
+        tokio::time::sleep(Duration::from_secs(62)).await;
+        assert_eq!(asked.load(Ordering::Relaxed), 2);
+        assert!(snapshot.not_ready().is_empty());
+        assert!(page(&snapshot).contains("tested_up 1"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refresh_ends_at_its_deadline_and_is_tried_again_with_growing_pauses() {
+        let (_scheduler, snapshot, asked) = start(Duration::from_secs(1_000));
+        tokio::time::sleep(Duration::from_secs(61)).await;
+        let page = page(&snapshot);
+        let failed = "collector_failures_total{collector=\"slow\",reason=\"timeout\"} 1";
+        assert!(page.contains(failed) && page.contains("tested_up 0"), "{page}");
+        // A refresh takes 60 seconds until its deadline, and the pauses grow from a second to a minute.
+        tokio::time::sleep(Duration::from_secs(30 * 60)).await;
+        let asked = asked.load(Ordering::Relaxed);
+        assert!((10..=31).contains(&asked), "{asked} refreshes in half an hour");
+    }
+}

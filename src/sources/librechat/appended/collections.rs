@@ -1,0 +1,182 @@
+//! What was counted of one collection, as collectors, the audit and the state file share it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use mongodb::bson::Document;
+use mongodb::bson::oid::ObjectId;
+use mongodb::raw_batch_cursor::RawBatch;
+use tracing::error;
+
+use crate::engine::state::{Section, StateFile, Unusable, encode};
+use crate::sources::librechat::appended::spending::Spending;
+use crate::sources::librechat::appended::spending_of_users::SpendingOfUsers;
+use crate::sources::librechat::appended::sums::{Appended, Sums};
+use crate::sources::librechat::database::store::documents;
+
+/// What was counted of a collection, and where it is kept.
+pub struct Collection<S: Sums> {
+    collection: &'static str,
+    section: &'static str,
+    counted: Mutex<Appended<S>>,
+}
+
+impl<S: Sums> Collection<S> {
+    /// A collection in which nothing was counted, about a collection and kept in a section of the state file.
+    pub fn new(collection: &'static str, section: &'static str) -> Collection<S> {
+        Collection { collection, section, counted: Mutex::default() }
+    }
+
+    /// What was counted. Nobody keeps it across an await point.
+    pub fn counted(&self) -> MutexGuard<'_, Appended<S>> {
+        self.counted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What was counted of collections other than messages.
+pub struct Collections {
+    /// Conversations ever stored.
+    pub conversations: Arc<Collection<u64>>,
+    /// Users ever stored.
+    pub users: Arc<Collection<u64>>,
+    /// Files ever stored.
+    pub files: Arc<Collection<u64>>,
+    /// Transactions.
+    pub transactions: Arc<Collection<Spending>>,
+    /// Transactions of single people.
+    pub transactions_of_users: Arc<Collection<SpendingOfUsers>>,
+}
+
+impl Default for Collections {
+    /// Memory in which nothing was counted.
+    fn default() -> Collections {
+        Collections {
+            conversations: Collection::new("conversations", "librechat.conversations").into(),
+            users: Collection::new("users", "librechat.users").into(),
+            files: Collection::new("files", "librechat.files").into(),
+            transactions: Collection::new("transactions", "librechat.transactions").into(),
+            transactions_of_users: Collection::new(
+                "transactions",
+                "librechat.transactions_of_users",
+            )
+            .into(),
+        }
+    }
+}
+
+impl Collections {
+    /// All of them. Of two about the same collection, the first is the one that an audit compares.
+    pub fn all(&self) -> [&dyn AnyCollection; 5] {
+        [
+            &*self.conversations,
+            &*self.users,
+            &*self.files,
+            &*self.transactions,
+            &*self.transactions_of_users,
+        ]
+    }
+}
+
+/// What was counted of a collection, whatever its documents add up to.
+pub trait AnyCollection: Send + Sync {
+    /// The name of the collection.
+    fn name(&self) -> &'static str;
+
+    /// Takes what `state` knows of it, where it knows anything.
+    ///
+    /// # Errors
+    ///
+    /// If its section does not hold what this version expects.
+    fn load(&self, state: &StateFile) -> Result<(), Unusable>;
+
+    /// Forgets everything.
+    fn reset(&self);
+
+    /// Its section of the state file, where something has changed since this was last asked.
+    fn changed_section(&self) -> Option<Section>;
+
+    /// Notes that a save failed.
+    fn not_saved(&self);
+
+    /// The first day of which a document is known, and the watermark; `None` where days are not kept.
+    fn days(&self) -> Option<(u32, ObjectId)>;
+
+    /// How many documents of a day are known before the watermark.
+    fn known(&self, day: u32) -> u64;
+
+    /// The fields of documents that it needs.
+    fn projection(&self) -> Document;
+
+    /// Sums of the stored documents of one day.
+    fn day(&self) -> Box<dyn StoredDay + '_>;
+}
+
+/// The documents that are stored of one day.
+pub trait StoredDay: Send {
+    /// Adds documents.
+    fn add(&mut self, batch: &RawBatch);
+
+    /// Counts what is beyond what was known of the day, and returns how many documents that is.
+    fn enter(self: Box<Self>, day: u32) -> u64;
+}
+
+impl<S: Sums> AnyCollection for Collection<S> {
+    fn name(&self) -> &'static str {
+        self.collection
+    }
+
+    fn load(&self, state: &StateFile) -> Result<(), Unusable> {
+        *self.counted() = state.section(self.section)?.unwrap_or_default();
+        Ok(())
+    }
+
+    fn reset(&self) {
+        *self.counted() = Appended::default();
+    }
+
+    fn changed_section(&self) -> Option<Section> {
+        let mut counted = self.counted();
+        let section = counted.take_changed().then(|| encode(self.section, &*counted))?;
+        section
+            .inspect_err(|error| error!(self.section, "the state cannot be encoded: {error}"))
+            .ok()
+    }
+
+    fn not_saved(&self) {
+        self.counted().not_saved();
+    }
+
+    fn days(&self) -> Option<(u32, ObjectId)> {
+        let counted = self.counted();
+        counted.first_day().map(|first| (first, counted.watermark()))
+    }
+
+    fn known(&self, day: u32) -> u64 {
+        self.counted().known(day)
+    }
+
+    fn projection(&self) -> Document {
+        S::projection()
+    }
+
+    fn day(&self) -> Box<dyn StoredDay + '_> {
+        Box::new(Stored { collection: self, sums: S::default() })
+    }
+}
+
+struct Stored<'a, S: Sums> {
+    collection: &'a Collection<S>,
+    sums: S,
+}
+
+impl<S: Sums> StoredDay for Stored<'_, S> {
+    fn add(&mut self, batch: &RawBatch) {
+        let labels = &mut self.collection.counted().labels;
+        for document in documents(batch) {
+            self.sums.add(&S::read(document, labels));
+        }
+    }
+
+    fn enter(self: Box<Self>, day: u32) -> u64 {
+        self.collection.counted().add_late(day, &self.sums)
+    }
+}

@@ -1,0 +1,338 @@
+//! The collector that compares what is stored with what was counted.
+//!
+//! Refreshes look only after the watermark. A server whose clock was wrong, or a restored backup, can put
+//! documents before it. The audit counts the documents stored on each day of `_id`, and where there are
+//! more than were counted, it counts those that are missing.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use chrono::{DateTime, NaiveDate};
+use futures_util::TryStreamExt;
+use mongodb::bson::doc;
+use mongodb::bson::oid::ObjectId;
+use tracing::{info, warn};
+
+use crate::connect::mongo::failure;
+use crate::engine::collector::{Answer, Collector, Failure, Next, Refresh, Schedule};
+use crate::engine::source::Late;
+use crate::exposition::Families;
+use crate::exposition::own::AUDIT_LATE_DOCUMENTS;
+use crate::sources::librechat::appended::collections::AnyCollection;
+use crate::sources::librechat::database::identity::{present, verify};
+use crate::sources::librechat::database::store::{Store, by_id, documents};
+use crate::sources::librechat::days::{Days, Reach};
+use crate::sources::librechat::documents::message::{Message, projection};
+use crate::sources::librechat::documents::object_id::{day_of, start_of};
+use crate::sources::librechat::groups::Groups;
+use crate::sources::librechat::memory::{AuditRecord, Memory};
+use crate::sources::librechat::messages::saved::{History, Saved};
+use crate::sources::librechat::messages::totals::Totals;
+use crate::sources::librechat::messages::{Ledger, Limits};
+
+/// How long to wait for the first pass.
+const CHECK: Duration = Duration::from_secs(60);
+
+/// How long one refresh may take.
+const DEADLINE: Duration = Duration::from_secs(300);
+
+/// How long one refresh goes on before it gives way.
+const SLICE: Duration = Duration::from_secs(3);
+
+/// How long it rests after a query, as a multiple of what the query took.
+const REST: u32 = 9;
+
+/// Compares stored with counted documents, a few days at a time.
+pub struct Audit {
+    store: Store,
+    memory: Memory,
+    groups: Groups,
+    limits: Limits,
+    every: Duration,
+    /// Whether all messages were read, those stored before the first start among them.
+    history_read: bool,
+    rest: u32,
+    record: AuditRecord,
+    /// What the audit that goes on has still to compare.
+    left: VecDeque<Part>,
+    /// What it has found.
+    found: Vec<Late>,
+}
+
+/// A day of a collection.
+#[derive(Debug, Clone, Copy)]
+struct Part {
+    collection: &'static str,
+    day: u32,
+    /// Where the comparison ends: the watermark.
+    end: ObjectId,
+}
+
+/// The day of `_id`, in days since 1970, as a date.
+fn date(day: u32) -> NaiveDate {
+    let begins = DateTime::from_timestamp(i64::from(day) * 86_400, 0).unwrap_or_default();
+    begins.date_naive()
+}
+
+impl Audit {
+    /// An audit of `memory` at each interval of the settings; of messages too, if `history_read` says
+    /// that those stored before the first start were read.
+    pub fn new(
+        store: Store,
+        memory: Memory,
+        settings: &crate::sources::librechat::Settings,
+        history_read: bool,
+    ) -> Audit {
+        Audit {
+            record: memory.audit_record(),
+            store,
+            memory,
+            groups: settings.groups.clone(),
+            limits: Limits { settling_time: settings.settling_time, tail: settings.tail_limit },
+            every: settings.audit_interval,
+            history_read,
+            rest: REST,
+            left: VecDeque::new(),
+            found: Vec::new(),
+        }
+    }
+
+    /// Compares everything now, without a rest.
+    ///
+    /// # Errors
+    ///
+    /// If the server does not answer or refuses.
+    pub async fn run(mut self, refresh: &Refresh) -> Result<Vec<Late>, Failure> {
+        self.rest = 0;
+        self.begin(refresh).await?;
+        while let Some(part) = self.left.pop_front() {
+            self.compare(part, refresh).await?;
+        }
+        self.end().await;
+        Ok(self.found)
+    }
+
+    /// How long until the next audit; nothing if it is due.
+    fn due_in(&self) -> Duration {
+        if !self.memory.ledger().is_complete() {
+            return CHECK;
+        }
+        let last = self.record.last.and_then(DateTime::from_timestamp_millis).unwrap_or_default();
+        let due = if self.memory.is_audit_wanted() { last } else { last + self.every };
+        (due - self.store.now()).to_std().unwrap_or(Duration::ZERO)
+    }
+
+    /// Lists all days to compare.
+    async fn begin(&mut self, refresh: &Refresh) -> Result<(), Failure> {
+        verify(&self.store, &self.memory, refresh).await?;
+        self.found.clear();
+        self.left.clear();
+        let messages = {
+            let saved = &self.memory.ledger().saved;
+            (saved.days.keys().next().copied().filter(|_| self.history_read), saved.watermark)
+        };
+        if let (Some(first), Some(end)) = messages {
+            self.list(Message::COLLECTION, first, end, refresh).await?;
+        }
+        let memory = self.memory.clone();
+        for counted in memory.counted().all() {
+            if let Some((first, end)) = counted.days() {
+                self.list(counted.name(), first, end, refresh).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lists the days of a collection from the first that is known or stored.
+    async fn list(
+        &mut self,
+        collection: &'static str,
+        known: u32,
+        end: ObjectId,
+        refresh: &Refresh,
+    ) -> Result<(), Failure> {
+        let stored = self.store.first_id(collection, refresh).await?;
+        let first = stored.map_or(known, |id| known.min(day_of(id)));
+        self.left.extend((first..=day_of(end)).map(|day| Part { collection, day, end }));
+        Ok(())
+    }
+
+    async fn compare(&mut self, part: Part, refresh: &Refresh) -> Result<(), Failure> {
+        let Part { collection, day, end } = part;
+        let range = doc! { "$gte": start_of(day), "$lt": start_of(day + 1).min(end) };
+        let memory = self.memory.clone();
+        let counted = counted(&memory, collection);
+        let known = match counted {
+            Some(counted) => counted.known(day),
+            None => self.memory.ledger().saved.known(day, end),
+        };
+        let messages = self.store.mongo().collection(collection).await?;
+        let stored = messages
+            .count_documents(self.store.of_tenant(doc! { "_id": range.clone() }))
+            .hint(by_id())
+            .max_time(refresh.time_left())
+            .await
+            .map_err(failure)?;
+        if stored <= known {
+            return Ok(());
+        }
+        let documents = match counted {
+            Some(counted) => self.late_documents(counted, part, refresh).await?,
+            None => {
+                let totals = self.late_messages(part, refresh).await?;
+                self.memory.ledger().add_late(day, &totals);
+                totals.messages
+            }
+        };
+        self.note(Late { collection, date: date(day), documents });
+        match counted {
+            Some(counted) => self.memory.save_counted(counted).await,
+            None => self.memory.save_ledger(None).await,
+        }
+        self.memory.save_audit(&self.record).await;
+        Ok(())
+    }
+
+    /// Counts what the documents of a day add to what was counted of it.
+    async fn late_documents(
+        &self,
+        counted: &dyn AnyCollection,
+        part: Part,
+        refresh: &Refresh,
+    ) -> Result<u64, Failure> {
+        let id = doc! { "$gte": start_of(part.day), "$lt": start_of(part.day + 1).min(part.end) };
+        let mut cursor =
+            self.store.find_by_id(part.collection, id, counted.projection(), refresh).await?;
+        let mut stored = counted.day();
+        while let Some(batch) = cursor.try_next().await.map_err(failure)? {
+            refresh.count_documents(documents(&batch).count());
+            stored.add(&batch);
+        }
+        Ok(stored.enter(part.day))
+    }
+
+    fn note(&mut self, late: Late) {
+        warn!(
+            collection = late.collection,
+            day = %late.date,
+            documents = late.documents,
+            "documents were stored behind the watermark and are counted now; was a backup restored, or \
+             a clock wrong?"
+        );
+        *self.record.late.entry(late.collection.to_owned()).or_default() += late.documents;
+        self.found.push(late);
+    }
+
+    /// What the messages of a day add to what was counted of it.
+    ///
+    /// The day is entered in a ledger of its own, with the day after it in which its questions may have
+    /// been answered.
+    async fn late_messages(&self, part: Part, refresh: &Refresh) -> Result<Totals, Failure> {
+        let mut ledger = self.scratch(part);
+        let until = start_of(part.day + 2).min(part.end);
+        let id = doc! { "$gte": start_of(part.day), "$lt": until };
+        let projection = projection(&self.groups);
+        let mut cursor =
+            self.store.find_by_id(Message::COLLECTION, id, projection, refresh).await?;
+        while let Some(batch) = cursor.try_next().await.map_err(failure)? {
+            refresh.count_documents(documents(&batch).count());
+            ledger.enter_history(documents(&batch).filter_map(Message::read), DateTime::UNIX_EPOCH);
+        }
+        let stored = ledger.saved.tally_of(part.day, part.end);
+        let mut known = self.memory.ledger();
+        let saved = &mut known.saved;
+        let stored = stored.relabelled(|label| saved.labels.label(ledger.saved.labels.name(label)));
+        Ok(stored.beyond(&saved.tally_of(part.day, part.end)))
+    }
+
+    fn scratch(&self, part: Part) -> Ledger {
+        let mut saved = Saved::new(true);
+        let before = start_of(part.day);
+        saved.watermark = Some(part.end);
+        saved.history = Some(History { read_to: before, end: part.end, entered: 0 });
+        Ledger::new(
+            self.limits,
+            saved,
+            Days::new(chrono_tz::UTC, Reach { statistics: 0, people: 0 }),
+        )
+    }
+
+    async fn end(&mut self) {
+        self.record.last = Some(self.store.now().timestamp_millis());
+        self.memory.audited();
+        self.memory.save_audit(&self.record).await;
+        if self.found.is_empty() {
+            return;
+        }
+        for wake in [&self.memory.wakes().days, &self.memory.wakes().messages] {
+            wake.notify_one();
+        }
+    }
+
+    fn wait(&self, until_next: Duration) -> Answer {
+        Answer { families: self.families(), next: Next::In(until_next) }
+    }
+
+    fn families(&self) -> Families {
+        let mut families = Families::default();
+        let others = self.memory.counted().all().map(|counted| counted.name());
+        let collections: BTreeSet<&str> = others.into_iter().chain([Message::COLLECTION]).collect();
+        let late = collections.into_iter().map(|collection| {
+            ([collection], self.record.late.get(collection).copied().unwrap_or(0) as f64)
+        });
+        families.series(&AUDIT_LATE_DOCUMENTS, late);
+        families
+    }
+}
+
+/// What was counted of a collection other than messages, where days of it are known.
+fn counted<'a>(memory: &'a Memory, collection: &str) -> Option<&'a dyn AnyCollection> {
+    memory.counted().all().into_iter().find(|counted| counted.name() == collection)
+}
+
+#[async_trait]
+impl Collector for Audit {
+    fn name(&self) -> &str {
+        "audit"
+    }
+
+    fn is_critical(&self) -> bool {
+        false
+    }
+
+    fn schedule(&self) -> Schedule {
+        let wake = Arc::clone(&self.memory.wakes().audit);
+        Schedule { on_scrape: false, deadline: DEADLINE, wake, ..Schedule::every(self.every) }
+    }
+
+    async fn refresh(&mut self, refresh: &Refresh) -> Result<Answer, Failure> {
+        present(&self.store, &self.memory, refresh).await?;
+        if self.left.is_empty() {
+            if self.record.last.is_none() {
+                self.record.last = Some(self.store.now().timestamp_millis());
+                self.memory.save_audit(&self.record).await;
+            }
+            let due_in = self.due_in();
+            if !due_in.is_zero() {
+                return Ok(self.wait(due_in));
+            }
+            self.begin(refresh).await?;
+            info!(days = self.left.len(), "comparing what is stored with what was counted");
+        }
+        let began = Instant::now();
+        while let Some(part) = self.left.front().copied() {
+            let asked = Instant::now();
+            self.compare(part, refresh).await?;
+            self.left.pop_front();
+            tokio::time::sleep(asked.elapsed() * self.rest).await;
+            if began.elapsed() > SLICE && !self.left.is_empty() {
+                return Ok(Answer { families: self.families(), next: Next::Continue });
+            }
+        }
+        self.end().await;
+        info!(late = self.found.iter().map(|late| late.documents).sum::<u64>(), "compared");
+        Ok(self.wait(self.every))
+    }
+}

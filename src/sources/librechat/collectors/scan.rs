@@ -1,0 +1,75 @@
+//! The collector that looks through a collection whose documents change and go.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::TryStreamExt;
+use mongodb::bson::Document;
+use rustc_hash::FxHashMap;
+
+use crate::connect::mongo::failure;
+use crate::engine::collector::{Answer, Collector, Failure, Refresh, Schedule};
+use crate::sources::librechat::database::store::{Store, documents};
+use crate::sources::librechat::documents::field::{Field, Malformed};
+use crate::sources::librechat::families::writer::FamilyWriter;
+use crate::sources::librechat::scans::Scan;
+
+/// The largest share of the time that it may take.
+const SHARE: f64 = 0.02;
+
+/// Reads a few fields of all documents of a collection.
+pub struct ScanCollector {
+    store: Store,
+    interval: Duration,
+    scan: Box<dyn Scan>,
+    writer: FamilyWriter,
+}
+
+impl ScanCollector {
+    /// A collector that makes the scan every `interval` and writes on `writer`.
+    pub fn new(
+        store: Store,
+        interval: Duration,
+        scan: Box<dyn Scan>,
+        writer: FamilyWriter,
+    ) -> ScanCollector {
+        ScanCollector { store, interval, scan, writer }
+    }
+}
+
+#[async_trait]
+impl Collector for ScanCollector {
+    fn name(&self) -> &str {
+        self.scan.name()
+    }
+
+    fn is_critical(&self) -> bool {
+        false
+    }
+
+    fn schedule(&self) -> Schedule {
+        Schedule { share: SHARE, on_scrape: false, ..Schedule::every(self.interval) }
+    }
+
+    async fn refresh(&mut self, refresh: &Refresh) -> Result<Answer, Failure> {
+        let scan = &mut self.scan;
+        let collection = scan.collection();
+        let mut malformed: FxHashMap<Field, u64> = FxHashMap::default();
+        scan.begin(self.store.now());
+        let mut cursor =
+            self.store.find(collection, Document::new(), scan.projection(), refresh).await?;
+        while let Some(batch) = cursor.try_next().await.map_err(failure)? {
+            refresh.count_documents(documents(&batch).count());
+            for document in documents(&batch) {
+                let mut of_document = Malformed::default();
+                scan.add(document, &mut of_document);
+                for field in of_document.fields() {
+                    *malformed.entry(field).or_default() += 1;
+                }
+            }
+        }
+        scan.show(&mut self.writer);
+        self.writer.malformed(collection, &malformed);
+        Ok(self.writer.finish().into())
+    }
+}

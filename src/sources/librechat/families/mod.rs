@@ -1,0 +1,9 @@
+//! What is shown of all that is known.
+//!
+//! * [`messages`] and [`spending`]: the families of messages and of transactions, written on a [`writer`];
+//! * [`charts`]: pictures for people.
+
+pub mod charts;
+pub mod messages;
+pub mod spending;
+pub mod writer;

@@ -1,0 +1,178 @@
+//! The saved in which every message is entered once.
+//!
+//! A message is *sealed* when it can no longer change: its sums are added to those of the history and
+//! it is never read again. Everything after the *watermark*, a point in insertion order, is the *tail*
+//! and read again at every refresh; the watermark follows the present at the distance of the settling
+//! time. *Open* messages, which are unanswered or unfinished, are looked up by their `_id` for a day
+//! after the watermark has passed them.
+//!
+//! The first pass over the history and the reading of the tail enter messages in the same way, so what
+//! a message counts does not depend on when the exporter was started.
+//!
+//! * [`tail`], [`first_pass`] and [`local_days`]: what is done with messages that were read, by where they
+//!   lie, and [`settling`]: linking questions to replies, following what is open, sealing the rest;
+//! * [`saved`]: the part that survives a restart, with [`entry`] for one message and [`totals`] for sums;
+//! * [`windows`] over [`five_minutes`], [`durations`] and [`ratings`]: what else messages add up to.
+
+pub mod durations;
+pub mod entry;
+pub mod first_pass;
+pub mod five_minutes;
+pub mod local_days;
+pub mod ratings;
+pub mod saved;
+pub mod settling;
+pub mod tail;
+pub mod totals;
+pub mod windows;
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use mongodb::bson::oid::ObjectId;
+
+use crate::sources::librechat::days::Days;
+use crate::sources::librechat::days::people::People;
+use crate::sources::librechat::documents::object_id::{at, day_of, start_of, time_of};
+use crate::sources::librechat::messages::entry::Entry;
+use crate::sources::librechat::messages::five_minutes::WINDOW;
+use crate::sources::librechat::messages::local_days::SealedBefore;
+use crate::sources::librechat::messages::ratings::{Rated, Sweep};
+use crate::sources::librechat::messages::saved::Saved;
+use crate::sources::librechat::messages::totals::Totals;
+use crate::sources::librechat::messages::windows::Windows;
+
+const FIRST: ObjectId = ObjectId::from_bytes([0; 12]);
+const LAST: ObjectId = ObjectId::from_bytes([0xff; 12]);
+
+/// Everything known about the messages of a LibreChat.
+#[derive(Debug)]
+pub struct Ledger {
+    limits: Limits,
+    /// What is saved.
+    pub saved: Saved,
+    people: People,
+    days: Days,
+    /// What was sealed when the days were last forgotten; `None`: nothing.
+    sealed_before: Option<SealedBefore>,
+    /// From this `_id` on, no message that a window may show is missing.
+    windows_from: ObjectId,
+    changed: bool,
+}
+
+/// How much is kept for how long.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// How long a message may still change.
+    pub settling_time: Duration,
+    /// How many messages are read again at every refresh; beyond, the oldest are sealed early.
+    pub tail: usize,
+}
+
+impl Ledger {
+    /// A ledger that goes on with `saved`, which is new or was saved.
+    pub fn new(limits: Limits, saved: Saved, days: Days) -> Ledger {
+        Ledger {
+            limits,
+            windows_from: saved.watermark.unwrap_or(FIRST),
+            sealed_before: (!saved.is_new()).then(|| SealedBefore::now(&saved)),
+            saved,
+            people: People::default(),
+            days,
+            changed: true,
+        }
+    }
+
+    /// A ledger for a history that ends at `end` and is only looked back on, with no tail after it.
+    pub fn of_past(limits: Limits, mut days: Days, end: ObjectId) -> Ledger {
+        let mut saved = Saved::new(true);
+        if let Some(history) = &mut saved.history {
+            history.end = end;
+        }
+        days.all_known();
+        Ledger::new(limits, saved, days)
+    }
+
+    /// The point from which messages are read again at every refresh. The first call decides where the
+    /// history ends: far enough back that the windows lie after it.
+    pub fn watermark(&mut self, now: DateTime<Utc>) -> ObjectId {
+        if let Some(watermark) = self.saved.watermark {
+            return watermark;
+        }
+        let watermark = at(now - self.behind());
+        self.saved.watermark = Some(watermark);
+        self.windows_from = watermark;
+        if let Some(history) = &mut self.saved.history {
+            history.end = watermark;
+        }
+        self.changed = true;
+        watermark
+    }
+
+    /// Whether all messages are entered, so that sums over all of them can be told.
+    pub fn is_complete(&self) -> bool {
+        self.saved.history.is_none()
+    }
+
+    /// The beginning of the day of the first message: no sum counts anything older.
+    pub fn begins(&self) -> Option<DateTime<Utc>> {
+        let sealed = self.saved.days.keys().next().copied();
+        let young = self.saved.entries.keys().next().map(|id| day_of(*id));
+        let first = sealed.into_iter().chain(young).min();
+        first.map(|day| time_of(start_of(day)))
+    }
+
+    /// The sums over all messages ever entered.
+    pub fn total(&self) -> Totals {
+        let mut total = self.saved.sealed.clone();
+        for entry in self.saved.entries.values().filter(|entry| !entry.sealed) {
+            total.add(&entry.contribution, entry.answered());
+        }
+        total
+    }
+
+    /// What happened in the last five minutes; `None` where messages of that time were sealed too early
+    /// to be kept.
+    pub fn windows(&self, now: DateTime<Utc>) -> Option<Windows> {
+        let mut windows = Windows::new(now);
+        let settled = at(now - self.limits.settling_time);
+        for (id, entry) in self.saved.entries.iter().filter(|(_, entry)| entry.present) {
+            windows.add(entry, *id >= settled);
+        }
+        (self.windows_from <= at(now - self.behind())).then_some(windows)
+    }
+
+    /// Takes the answer of a sweep for feedback.
+    pub fn swept(&mut self, sweep: Sweep) {
+        self.saved.ratings.swept(sweep);
+        self.changed = true;
+    }
+
+    /// The feedback on the messages after the watermark.
+    pub fn young_feedback(&self) -> impl Iterator<Item = Rated> {
+        let start = self.saved.watermark.unwrap_or(LAST);
+        let young = self.saved.entries.range(start..).map(|(_, entry)| entry);
+        young.filter(|entry| entry.present).filter_map(Entry::feedback)
+    }
+
+    /// Notes what MongoDB calls the collection.
+    pub fn name_collection(&mut self, name: Option<String>) {
+        self.changed |= self.saved.collection != name;
+        self.saved.collection = name;
+    }
+
+    /// Whether the saved has changed since this was last asked in a way that must be saved.
+    pub fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
+    }
+
+    /// Notes that a save failed, so that the next refresh tries again.
+    pub fn not_saved(&mut self) {
+        self.changed = true;
+    }
+
+    /// How far behind the present the history ends.
+    fn behind(&self) -> Duration {
+        self.limits.settling_time.max(WINDOW + Duration::from_secs(1))
+    }
+}

@@ -1,0 +1,398 @@
+//! What messages add up to.
+
+use std::hash::Hash;
+use std::ops::AddAssign;
+
+use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
+
+use crate::engine::pairs;
+use crate::exposition::labels::Label;
+use crate::sources::librechat::appended::sums::add_each;
+use crate::sources::librechat::documents::field::{Field, Malformed};
+use crate::sources::librechat::messages::durations::Durations;
+
+/// How many pairs of labels are kept, which bounds the memory that made-up names can take.
+const MAX_PAIRS: usize = 10_000;
+
+/// A number of tokens, exact to a millionth.
+///
+/// Token counts may have a fraction. Floating-point sums depend on the order of their terms, and a
+/// counter whose terms move from one sum into another would now and then fall by a rounding error,
+/// which Prometheus takes for a restart. Sums of integers do not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Tokens {
+    millionths: u128,
+}
+
+impl Tokens {
+    const UNIT: u128 = 1_000_000;
+
+    /// The largest number to which LibreChat can count one by one. A larger one is no count, and would
+    /// drown every other in a sum.
+    pub const MAX: Tokens = Tokens { millionths: ((1 << 53) - 1) * Self::UNIT };
+
+    /// A finite number of tokens that is not negative.
+    pub fn from_f64(tokens: f64) -> Option<Tokens> {
+        let millionths = tokens * Self::UNIT as f64;
+        // A conversion to an integer saturates, so no number is too large.
+        (tokens.is_finite() && tokens >= 0.0)
+            .then_some(Tokens { millionths: millionths.round() as u128 })
+    }
+
+    /// The number without its fraction.
+    pub fn whole(self) -> u64 {
+        u64::try_from(self.millionths / Self::UNIT).unwrap_or(u64::MAX)
+    }
+
+    /// The number as a metric has it.
+    pub fn as_f64(self) -> f64 {
+        let (whole, rest) = (self.millionths / Self::UNIT, self.millionths % Self::UNIT);
+        whole as f64 + rest as f64 / Self::UNIT as f64
+    }
+}
+
+impl From<u64> for Tokens {
+    fn from(tokens: u64) -> Tokens {
+        Tokens { millionths: u128::from(tokens) * Self::UNIT }
+    }
+}
+
+impl AddAssign for Tokens {
+    fn add_assign(&mut self, other: Tokens) {
+        self.millionths = self.millionths.saturating_add(other.millionths);
+    }
+}
+
+/// A sum that can be compared with one over fewer messages.
+pub trait Surplus {
+    /// By how much `self` is more than `known`; nothing where it is less.
+    fn beyond(&self, known: &Self) -> Self;
+}
+
+impl Surplus for u64 {
+    fn beyond(&self, known: &u64) -> u64 {
+        self.saturating_sub(*known)
+    }
+}
+
+impl Surplus for Tokens {
+    fn beyond(&self, known: &Tokens) -> Tokens {
+        Tokens { millionths: self.millionths.saturating_sub(known.millionths) }
+    }
+}
+
+/// What is known of the answer to a user message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Answer {
+    /// The model that answered.
+    pub model: Label,
+    /// After how many milliseconds, where that can be told.
+    pub waited: Option<u64>,
+}
+
+/// What one message adds to the sums.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Contribution {
+    /// Whether a person wrote it.
+    pub by_user: bool,
+    /// Whether it says that something failed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub error: bool,
+    /// Its tokens.
+    pub tokens: Tokens,
+    /// Its own model, which a user message rarely has.
+    pub model: Label,
+    /// Its endpoint.
+    pub endpoint: Label,
+    /// Its tool calls: the tool, and whether the call failed.
+    #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
+    pub tool_calls: Box<[(Label, bool)]>,
+    /// Its fields that could not be used.
+    #[serde(default, skip_serializing_if = "Malformed::is_empty")]
+    pub malformed: Malformed,
+}
+
+/// The sums over some messages: the history, the last five minutes.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Totals {
+    /// Messages.
+    pub messages: u64,
+    /// Messages with an error.
+    pub errors: u64,
+    /// Tokens of user messages.
+    pub input_tokens: Tokens,
+    /// Tokens of replies.
+    pub output_tokens: Tokens,
+    /// The sums by model.
+    #[serde(with = "pairs")]
+    pub models: FxHashMap<Label, ModelTotals>,
+    /// Messages with a tool call.
+    pub messages_with_tools: u64,
+    /// Tool calls by tool.
+    #[serde(with = "pairs")]
+    pub tools: FxHashMap<Label, ToolTotals>,
+    /// Tool calls by model and tool.
+    #[serde(with = "pairs")]
+    pub tools_of_models: FxHashMap<(Label, Label), u64>,
+    /// Tool calls by endpoint and tool.
+    #[serde(with = "pairs")]
+    pub tools_of_endpoints: FxHashMap<(Label, Label), u64>,
+    /// How long people waited for the replies of each model.
+    #[serde(with = "pairs")]
+    pub durations: FxHashMap<Label, Durations>,
+    /// Replies of each model that settled unfinished.
+    #[serde(with = "pairs")]
+    pub unfinished: FxHashMap<Label, u64>,
+    /// How often each field could not be used.
+    #[serde(with = "pairs")]
+    pub malformed: FxHashMap<Field, u64>,
+}
+
+/// The sums of one model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ModelTotals {
+    /// Replies of the model.
+    pub replies: u64,
+    /// Messages with an error.
+    pub errors: u64,
+    /// User messages that the model answered.
+    pub questions: u64,
+    /// Tokens of these user messages.
+    pub input_tokens: Tokens,
+    /// Tokens of the replies.
+    pub output_tokens: Tokens,
+}
+
+/// The sums of one tool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ToolTotals {
+    /// Calls.
+    pub calls: u64,
+    /// Calls that failed.
+    pub errors: u64,
+}
+
+impl Totals {
+    /// Adds a message. Without the first reply to it a user message is in no sum by the model that
+    /// answered.
+    pub fn add(&mut self, message: &Contribution, answer: Option<Answer>) {
+        self.messages += 1;
+        if message.error {
+            self.errors += 1;
+            self.models.entry(message.model).or_default().errors += 1;
+        }
+        if message.by_user {
+            self.input_tokens += message.tokens;
+            if let Some(answer) = answer {
+                let model = self.models.entry(answer.model).or_default();
+                model.questions += 1;
+                model.input_tokens += message.tokens;
+                if let Some(waited) = answer.waited {
+                    self.durations.entry(answer.model).or_default().add(waited);
+                }
+            }
+        } else {
+            self.output_tokens += message.tokens;
+            let model = self.models.entry(message.model).or_default();
+            model.replies += 1;
+            model.output_tokens += message.tokens;
+        }
+        self.add_tool_calls(message);
+        for field in message.malformed.fields() {
+            *self.malformed.entry(field).or_default() += 1;
+        }
+    }
+
+    /// Adds only the tool calls of a message.
+    pub fn add_tool_calls(&mut self, message: &Contribution) {
+        if message.tool_calls.is_empty() {
+            return;
+        }
+        self.messages_with_tools += 1;
+        for (tool, failed) in &message.tool_calls {
+            let calls = self.tools.entry(*tool).or_default();
+            calls.calls += 1;
+            calls.errors += u64::from(*failed);
+            count_pair(&mut self.tools_of_models, (message.model, *tool));
+            count_pair(&mut self.tools_of_endpoints, (message.endpoint, *tool));
+        }
+    }
+
+    /// All tool calls together.
+    pub fn tool_calls(&self) -> ToolTotals {
+        let mut all = ToolTotals::default();
+        for tool in self.tools.values() {
+            all += *tool;
+        }
+        all
+    }
+}
+
+impl AddAssign<&Totals> for Totals {
+    fn add_assign(&mut self, other: &Totals) {
+        self.messages += other.messages;
+        self.errors += other.errors;
+        self.input_tokens += other.input_tokens;
+        self.output_tokens += other.output_tokens;
+        self.messages_with_tools += other.messages_with_tools;
+        add_each(&mut self.models, &other.models);
+        add_each(&mut self.tools, &other.tools);
+        add_each(&mut self.tools_of_models, &other.tools_of_models);
+        add_each(&mut self.tools_of_endpoints, &other.tools_of_endpoints);
+        add_each(&mut self.durations, &other.durations);
+        add_each(&mut self.unfinished, &other.unfinished);
+        add_each(&mut self.malformed, &other.malformed);
+    }
+}
+
+impl Totals {
+    /// By how much each of these sums is more than that of `known`; nothing where it is less.
+    pub fn beyond(&self, known: &Totals) -> Totals {
+        Totals {
+            messages: self.messages.beyond(&known.messages),
+            errors: self.errors.beyond(&known.errors),
+            input_tokens: self.input_tokens.beyond(&known.input_tokens),
+            output_tokens: self.output_tokens.beyond(&known.output_tokens),
+            messages_with_tools: self.messages_with_tools.beyond(&known.messages_with_tools),
+            models: all_beyond(&self.models, &known.models),
+            tools: all_beyond(&self.tools, &known.tools),
+            tools_of_models: all_beyond(&self.tools_of_models, &known.tools_of_models),
+            tools_of_endpoints: all_beyond(&self.tools_of_endpoints, &known.tools_of_endpoints),
+            durations: all_beyond(&self.durations, &known.durations),
+            unfinished: all_beyond(&self.unfinished, &known.unfinished),
+            malformed: all_beyond(&self.malformed, &known.malformed),
+        }
+    }
+}
+
+impl Totals {
+    /// The same sums with other numbers for the labels, of which several may become one.
+    pub fn relabelled(&self, mut other: impl FnMut(Label) -> Label) -> Totals {
+        Totals {
+            models: rekeyed(&self.models, &mut other),
+            durations: rekeyed(&self.durations, &mut other),
+            unfinished: rekeyed(&self.unfinished, &mut other),
+            tools: rekeyed(&self.tools, &mut other),
+            tools_of_models: rekeyed(&self.tools_of_models, |(model, tool)| {
+                (other(model), other(tool))
+            }),
+            tools_of_endpoints: rekeyed(&self.tools_of_endpoints, |(endpoint, tool)| {
+                (other(endpoint), other(tool))
+            }),
+            ..self.clone()
+        }
+    }
+}
+
+fn rekeyed<K: Eq + Hash + Copy, V: AddAssign + Copy + Default>(
+    sums: &FxHashMap<K, V>,
+    mut other: impl FnMut(K) -> K,
+) -> FxHashMap<K, V> {
+    let mut rekeyed: FxHashMap<K, V> = FxHashMap::default();
+    for (key, sum) in sums {
+        *rekeyed.entry(other(*key)).or_default() += *sum;
+    }
+    rekeyed
+}
+
+/// Counts a pair of labels; one that is new where no more are kept counts as two others.
+fn count_pair(pairs: &mut FxHashMap<(Label, Label), u64>, pair: (Label, Label)) {
+    let known = pairs.len() < MAX_PAIRS || pairs.contains_key(&pair);
+    let pair = if known { pair } else { (Label::OTHER, Label::OTHER) };
+    *pairs.entry(pair).or_default() += 1;
+}
+
+/// By how much each sum is more than that of the same key of `known`.
+pub fn all_beyond<K: Eq + Hash + Copy, V: Surplus + Default>(
+    sums: &FxHashMap<K, V>,
+    known: &FxHashMap<K, V>,
+) -> FxHashMap<K, V> {
+    let nothing = V::default();
+    let beyond = |(key, sum): (&K, &V)| (*key, sum.beyond(known.get(key).unwrap_or(&nothing)));
+    sums.iter().map(beyond).collect()
+}
+
+impl Surplus for Durations {
+    fn beyond(&self, known: &Durations) -> Durations {
+        Durations::beyond(self, known)
+    }
+}
+
+impl Surplus for ModelTotals {
+    fn beyond(&self, known: &ModelTotals) -> ModelTotals {
+        ModelTotals {
+            replies: self.replies.beyond(&known.replies),
+            errors: self.errors.beyond(&known.errors),
+            questions: self.questions.beyond(&known.questions),
+            input_tokens: self.input_tokens.beyond(&known.input_tokens),
+            output_tokens: self.output_tokens.beyond(&known.output_tokens),
+        }
+    }
+}
+
+impl Surplus for ToolTotals {
+    fn beyond(&self, known: &ToolTotals) -> ToolTotals {
+        ToolTotals {
+            calls: self.calls.beyond(&known.calls),
+            errors: self.errors.beyond(&known.errors),
+        }
+    }
+}
+
+impl AddAssign for ModelTotals {
+    fn add_assign(&mut self, other: ModelTotals) {
+        self.replies += other.replies;
+        self.errors += other.errors;
+        self.questions += other.questions;
+        self.input_tokens += other.input_tokens;
+        self.output_tokens += other.output_tokens;
+    }
+}
+
+impl AddAssign for ToolTotals {
+    fn add_assign(&mut self, other: ToolTotals) {
+        self.calls += other.calls;
+        self.errors += other.errors;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exposition::labels::Labels;
+
+    #[test]
+    fn sums_of_fractions_do_not_depend_on_the_order() {
+        let terms = [0.1, 0.2, 0.3, 1e9].map(|t| Tokens::from_f64(t).expect("finite"));
+        let sum = |terms: &mut dyn Iterator<Item = &Tokens>| {
+            let mut sum = Tokens::default();
+            terms.for_each(|term| sum += *term);
+            sum
+        };
+        assert_eq!(sum(&mut terms.iter()), sum(&mut terms.iter().rev()));
+        assert_eq!(sum(&mut terms.iter()).as_f64(), 1_000_000_000.6);
+    }
+
+    #[test]
+    fn sums_of_labels_that_become_one_are_added_up() {
+        let mut labels = Labels::default();
+        let (one, two) = (labels.label("one"), labels.label("two"));
+        let mut totals = Totals::default();
+        for (model, replies) in [(one, 2), (two, 3)] {
+            totals.models.insert(model, ModelTotals { replies, ..ModelTotals::default() });
+        }
+        let merged = totals.relabelled(|_| Label::OTHER);
+        assert_eq!((merged.models.len(), merged.models[&Label::OTHER].replies), (1, 5));
+    }
+
+    #[test]
+    fn huge_counts_saturate() {
+        let mut tokens = Tokens::from_f64(1e300).expect("finite");
+        let before = tokens;
+        tokens += Tokens::from(u64::MAX);
+        assert!(tokens >= before);
+    }
+}

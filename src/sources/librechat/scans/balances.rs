@@ -1,0 +1,66 @@
+//! What users have left to spend.
+
+use chrono::{DateTime, Utc};
+use mongodb::bson::{Document, RawDocument, doc};
+
+use crate::sources::librechat::catalogue as family;
+use crate::sources::librechat::documents::field::{Field, Malformed};
+use crate::sources::librechat::documents::transaction::{CREDITS_A_USD, amount};
+use crate::sources::librechat::families::writer::FamilyWriter;
+use crate::sources::librechat::messages::totals::Tokens;
+use crate::sources::librechat::scans::{Scan, get};
+
+/// All balances together, and how many are used up.
+#[derive(Debug, Default)]
+pub struct Balances {
+    count: u64,
+    credits: Tokens,
+    debts: Tokens,
+    used_up: u64,
+}
+
+impl Scan for Balances {
+    fn name(&self) -> &'static str {
+        "balances"
+    }
+
+    fn collection(&self) -> &'static str {
+        "balances"
+    }
+
+    fn projection(&self) -> Document {
+        doc! { "tokenCredits": 1 }
+    }
+
+    fn begin(&mut self, _: DateTime<Utc>) {
+        *self = Balances::default();
+    }
+
+    fn add(&mut self, document: &RawDocument, malformed: &mut Malformed) {
+        let field = Field::BalanceTokenCredits;
+        let credits = get(document, field, malformed);
+        let credits = credits.and_then(|value| amount(value, field, malformed));
+        if malformed.contains(field) {
+            return;
+        }
+        self.count += 1;
+        match credits {
+            Some(credits) if credits.is_positive => self.credits += credits.size,
+            // LibreChat takes a balance without credits for one of 0.
+            credits => {
+                self.debts += credits.unwrap_or_default().size;
+                self.used_up += 1;
+            }
+        }
+    }
+
+    fn show(&mut self, writer: &mut FamilyWriter) {
+        if self.count == 0 {
+            // LibreChat keeps balances only where it is told to.
+            return;
+        }
+        let sum = self.credits.as_f64() - self.debts.as_f64();
+        writer.value(&family::BALANCE_CREDITS, sum / CREDITS_A_USD);
+        writer.value(&family::USERS_WITHOUT_CREDIT, self.used_up as f64);
+    }
+}

@@ -1,0 +1,126 @@
+//! The users now: how they log in, how new they are, where their mail goes.
+
+use std::collections::HashMap;
+use std::mem::take;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use mongodb::bson::{Document, RawDocument, doc};
+use rustc_hash::FxHashMap;
+
+use crate::exposition::labels::{Label, Labels};
+use crate::sources::librechat::catalogue as family;
+use crate::sources::librechat::documents::field::{Field, Malformed};
+use crate::sources::librechat::families::writer::{Column, FamilyWriter, some};
+use crate::sources::librechat::groups::{EMAIL_DOMAIN, Groups};
+use crate::sources::librechat::memory::Memory;
+use crate::sources::librechat::scans::{Scan, text, time};
+use crate::sources::librechat::settings::NamedBy;
+
+/// How new a user is who is told to be new, in days.
+const WINDOWS: [i64; 3] = [1, 7, 30];
+
+/// Users by provider, role, age and mail domain.
+pub struct Users {
+    memory: Memory,
+    with_domains: bool,
+    /// Whether people are shown by their e-mail address.
+    with_names: bool,
+    now: DateTime<Utc>,
+    labels: Labels,
+    users: FxHashMap<(Label, Label), u64>,
+    domains: FxHashMap<Label, u64>,
+    new: [u64; WINDOWS.len()],
+    names: HashMap<String, String>,
+}
+
+impl Users {
+    /// A scan that reads e-mail addresses only where a setting needs them.
+    pub fn new(memory: Memory, groups: &Groups, named_by: Option<NamedBy>) -> Users {
+        Users {
+            memory,
+            with_domains: groups.has(EMAIL_DOMAIN),
+            with_names: named_by == Some(NamedBy::Email),
+            now: DateTime::default(),
+            labels: Labels::default(),
+            users: FxHashMap::default(),
+            domains: FxHashMap::default(),
+            new: [0; WINDOWS.len()],
+            names: HashMap::new(),
+        }
+    }
+}
+
+impl Scan for Users {
+    fn name(&self) -> &'static str {
+        "accounts"
+    }
+
+    fn collection(&self) -> &'static str {
+        "users"
+    }
+
+    fn projection(&self) -> Document {
+        let mut fields = doc! { "provider": 1, "role": 1, "createdAt": 1 };
+        if self.with_domains || self.with_names {
+            fields.insert("email", 1);
+        }
+        fields
+    }
+
+    fn begin(&mut self, now: DateTime<Utc>) {
+        self.now = now;
+        self.labels = Labels::default();
+        self.users.clear();
+        self.domains.clear();
+        self.new = [0; WINDOWS.len()];
+        self.names.clear();
+    }
+
+    fn add(&mut self, document: &RawDocument, malformed: &mut Malformed) {
+        let provider = text(document, Field::UserProvider, malformed);
+        let role = text(document, Field::UserRole, malformed);
+        let labels = &mut self.labels;
+        let row = (labels.label_or_unknown(provider), labels.label_or_unknown(role));
+        *self.users.entry(row).or_default() += 1;
+        if let Some(created_at) = time(document, Field::UserCreatedAt, malformed) {
+            for (days, new) in WINDOWS.into_iter().zip(&mut self.new) {
+                *new += u64::from(created_at >= self.now - TimeDelta::days(days));
+            }
+        }
+        let email = text(document, Field::UserEmail, malformed);
+        if self.with_domains {
+            let domain = email.and_then(|email| email.rsplit_once('@'));
+            let domain = domain.map(|(_, domain)| domain.to_lowercase());
+            let domain = self.labels.label_or_unknown(domain.as_deref());
+            *self.domains.entry(domain).or_default() += 1;
+        }
+        if let Some(email) = email.filter(|_| self.with_names)
+            && let Ok(id) = document.get_object_id("_id")
+        {
+            self.names.insert(id.to_hex(), email.to_owned());
+        }
+    }
+
+    fn show(&mut self, writer: &mut FamilyWriter) {
+        let name = |label: &Label| self.labels.name(*label).to_owned();
+        let mut users: Vec<_> = self
+            .users
+            .iter()
+            .map(|((provider, role), count)| (vec![name(provider), name(role)], *count))
+            .collect();
+        users.sort();
+        let column: [Column<u64>; 1] = [(&family::USERS, |count| some(*count))];
+        writer.table(&column, users, |count| *count);
+        let new = WINDOWS.into_iter().zip(self.new);
+        let new = new.map(|(days, count)| (vec![format!("{days}d")], count as f64));
+        writer.series(&family::NEW_USERS, new.collect());
+        let mut domains: Vec<_> =
+            self.domains.iter().map(|(domain, count)| (vec![name(domain)], *count)).collect();
+        domains.sort();
+        let column: [Column<u64>; 1] = [(&family::USERS_BY_EMAIL_DOMAIN, |count| some(*count))];
+        writer.table(&column, domains, |count| *count);
+        if self.with_names {
+            self.memory.names().set(take(&mut self.names));
+        }
+    }
+}
