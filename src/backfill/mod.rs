@@ -1,11 +1,12 @@
 //! The past: what metrics would have shown at earlier moments.
 //!
 //! * [`moments`]: which moments;
-//! * [`recording`]: what each metric was at each of them, kept on the disk;
+//! * [`recording`]: what each metric was at each of them, put in order on the disk in [`runs`];
 //! * [`writers`]: written as OpenMetrics, which Prometheus takes for its own past, or as CSV.
 
 pub mod moments;
 pub mod recording;
+pub mod runs;
 pub mod writers;
 
 use std::io;

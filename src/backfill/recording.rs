@@ -1,22 +1,22 @@
 //! What each metric was at each moment.
 //!
 //! OpenMetrics wants all samples of a metric together, but documents are read in the order of time. So
-//! what changes is noted in a temporary file, and read from it again metric by metric, some of them at
-//! a time: memory is needed for the metrics, not for the moments.
+//! what changes is noted, put in the order of the metrics on the disk, and read from there once: memory is needed
+//! for the metrics, not for the moments.
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
+use std::io;
 
 use chrono::{DateTime, Utc};
-use prometheus::proto::MetricType;
 
 use crate::backfill::Moments;
+use crate::backfill::runs::{Merge, Record, Runs};
 use crate::backfill::writers::{Family, Writer};
-use crate::exposition::Families;
-use crate::exposition::open_metrics::{LabelPair, bounds, labels, values};
+use crate::exposition::open_metrics::{LabelPair, bounds, values};
+use crate::exposition::{self, Families};
 
-/// How many changes are held in memory while they are written.
+/// How many changes are held in memory.
 const CHANGES_IN_MEMORY: usize = 500_000;
 
 /// What metrics were at some moments.
@@ -24,61 +24,60 @@ pub struct Recording {
     moments: Moments,
     families: Vec<Family>,
     metrics: Vec<Metric>,
-    /// The place of each metric, by its family and labels.
-    places: HashMap<(usize, Vec<LabelPair>), usize>,
-    /// The last value of each row; not a number where there is none.
-    last: Vec<f64>,
-    changes: BufWriter<File>,
-    limit: usize,
+    /// The place of each metric, by its family and the values of its labels.
+    places: HashMap<(u32, Vec<String>), usize>,
+    changes: Runs<Change, File>,
 }
 
 /// A set of labels of a family.
 #[derive(Debug)]
 struct Metric {
-    family: usize,
-    labels: Vec<LabelPair>,
-    /// The bounds of its buckets, if it is a histogram.
+    family: u32,
+    /// The values of its labels.
+    labels: Vec<String>,
+    /// The bounds of its buckets, if it is a histogram, or the shares of a summary.
     bounds: Vec<f64>,
-    /// Its rows: one for each sample that it has at a moment.
-    rows: std::ops::Range<usize>,
-    /// How many changes were noted.
-    changes: usize,
+    /// The last value of each of its lines; not a number where there is none.
+    last: Vec<f64>,
     /// When it was last there.
     seen: DateTime<Utc>,
 }
 
-/// That a row has a value from some moment on.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// That a line of a metric has a value from some moment on. Changes are ordered as they are written: all of a
+/// family, metric by metric, moment by moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Change {
+    family: u32,
+    metric: u32,
     seconds: i64,
-    row: usize,
-    value: f64,
+    line: u32,
+    /// The bits of the value.
+    value: u64,
 }
 
-impl Change {
-    const SIZE: usize = 24;
+impl Record for Change {
+    const SIZE: usize = 28;
 
-    fn bytes(self) -> [u8; Self::SIZE] {
-        let mut bytes = [0; Self::SIZE];
-        let (seconds, rest) = bytes.split_at_mut(8);
-        let (row, value) = rest.split_at_mut(8);
-        seconds.copy_from_slice(&self.seconds.to_le_bytes());
-        row.copy_from_slice(&(self.row as u64).to_le_bytes());
-        value.copy_from_slice(&self.value.to_le_bytes());
-        bytes
+    fn write(self, bytes: &mut Vec<u8>) {
+        bytes.extend(self.family.to_le_bytes());
+        bytes.extend(self.metric.to_le_bytes());
+        bytes.extend(self.line.to_le_bytes());
+        bytes.extend(self.seconds.to_le_bytes());
+        bytes.extend(self.value.to_le_bytes());
     }
 
-    fn of(bytes: [u8; Self::SIZE]) -> Change {
-        let [seconds, row, value] = [0, 8, 16].map(|start| {
-            let mut part = [0; 8];
-            part.copy_from_slice(&bytes[start..start + 8]);
-            part
-        });
-        Change {
-            seconds: i64::from_le_bytes(seconds),
-            row: u64::from_le_bytes(row) as usize,
-            value: f64::from_le_bytes(value),
-        }
+    fn read(bytes: &[u8]) -> Option<Change> {
+        let (family, bytes) = bytes.split_first_chunk()?;
+        let (metric, bytes) = bytes.split_first_chunk()?;
+        let (line, bytes) = bytes.split_first_chunk()?;
+        let (seconds, bytes) = bytes.split_first_chunk()?;
+        Some(Change {
+            family: u32::from_le_bytes(*family),
+            metric: u32::from_le_bytes(*metric),
+            line: u32::from_le_bytes(*line),
+            seconds: i64::from_le_bytes(*seconds),
+            value: u64::from_le_bytes(*bytes.first_chunk()?),
+        })
     }
 }
 
@@ -89,14 +88,16 @@ impl Recording {
     ///
     /// If there can be no temporary file.
     pub fn new(moments: Moments) -> io::Result<Recording> {
+        Recording::holding(moments, CHANGES_IN_MEMORY)
+    }
+
+    fn holding(moments: Moments, limit: usize) -> io::Result<Recording> {
         Ok(Recording {
             moments,
             families: Vec::new(),
             metrics: Vec::new(),
             places: HashMap::new(),
-            last: Vec::new(),
-            changes: BufWriter::with_capacity(1 << 16, tempfile::tempfile()?),
-            limit: CHANGES_IN_MEMORY,
+            changes: Runs::new(tempfile::tempfile()?, limit),
         })
     }
 
@@ -107,55 +108,69 @@ impl Recording {
     /// If the temporary file cannot be written.
     pub fn note(&mut self, moment: DateTime<Utc>, families: &Families) -> io::Result<()> {
         for family in families.as_slice() {
-            let kind = family.get_field_type();
-            let number = self.family(family.name(), kind, family.help());
-            for metric in family.get_metric() {
-                let place = self.place(number, labels(metric), bounds(kind, metric));
-                self.metrics[place].seen = moment;
-                self.change(place, moment, &values(kind, metric))?;
+            let number = self.family(family)?;
+            for sample in family.samples() {
+                let place = self.place(number, sample)?;
+                self.change(place, moment, &values(sample))?;
             }
         }
         for place in 0..self.metrics.len() {
-            if self.metrics[place].seen != moment {
-                let gone = vec![f64::NAN; self.metrics[place].rows.len()];
-                self.change(place, moment, &gone)?;
-            }
+            let gone = match self.metrics.get(place) {
+                Some(metric) if metric.seen != moment => vec![f64::NAN; metric.last.len()],
+                _ => continue,
+            };
+            self.change(place, moment, &gone)?;
         }
         Ok(())
     }
 
-    fn family(&mut self, name: &str, kind: MetricType, help: &str) -> usize {
-        self.families.iter().position(|family| family.name == name).unwrap_or_else(|| {
-            let (name, help) = (name.to_owned(), help.to_owned());
-            self.families.push(Family { name, kind, help });
+    fn family(&mut self, family: &exposition::Family) -> io::Result<u32> {
+        let known = self.families.iter().position(|known| known.name == family.name());
+        let place = known.unwrap_or_else(|| {
+            self.families.push(Family {
+                name: family.name().to_owned(),
+                kind: family.kind(),
+                help: family.help().to_owned(),
+                labels: family.labels().iter().map(|label| (**label).to_owned()).collect(),
+            });
             self.families.len() - 1
-        })
+        });
+        number(place)
     }
 
-    fn place(&mut self, family: usize, labels: Vec<LabelPair>, bounds: Vec<f64>) -> usize {
-        let key = (family, labels);
+    fn place(&mut self, family: u32, sample: &exposition::family::Sample) -> io::Result<usize> {
+        let key = (family, sample.labels.clone());
         if let Some(place) = self.places.get(&key) {
-            return *place;
+            return Ok(*place);
         }
-        // A histogram has a bucket without bound, a count and a sum besides.
-        let width = if bounds.is_empty() { 1 } else { bounds.len() + 3 };
-        let rows = self.last.len()..self.last.len() + width;
-        self.last.resize(rows.end, f64::NAN);
-        let (labels, seen) = (key.1.clone(), DateTime::<Utc>::MIN_UTC);
-        self.metrics.push(Metric { family, labels, bounds, rows, changes: 0, seen });
-        self.places.insert(key, self.metrics.len() - 1);
-        self.metrics.len() - 1
+        let place = self.metrics.len();
+        number(place)?;
+        self.metrics.push(Metric {
+            family,
+            labels: sample.labels.clone(),
+            bounds: bounds(sample),
+            last: vec![f64::NAN; values(sample).len()],
+            seen: DateTime::<Utc>::MIN_UTC,
+        });
+        self.places.insert(key, place);
+        Ok(place)
     }
 
     fn change(&mut self, place: usize, moment: DateTime<Utc>, values: &[f64]) -> io::Result<()> {
-        let Metric { rows, changes, .. } = &mut self.metrics[place];
-        for (row, value) in rows.clone().zip(values) {
+        let Some(metric) = self.metrics.get_mut(place) else { return Ok(()) };
+        metric.seen = moment;
+        let lines = (0..).zip(&mut metric.last).zip(values);
+        for ((line, last), value) in lines {
             // Bits, because what is not a number does not equal itself.
-            if self.last[row].to_bits() != value.to_bits() {
-                self.last[row] = *value;
-                *changes += 1;
-                let change = Change { seconds: moment.timestamp(), row, value: *value };
-                self.changes.write_all(&change.bytes())?;
+            if last.to_bits() != value.to_bits() {
+                *last = *value;
+                self.changes.add(Change {
+                    family: metric.family,
+                    metric: number(place)?,
+                    seconds: moment.timestamp(),
+                    line,
+                    value: value.to_bits(),
+                })?;
             }
         }
         Ok(())
@@ -166,84 +181,57 @@ impl Recording {
     /// # Errors
     ///
     /// If the temporary file cannot be read, or the writer cannot write.
-    pub fn write(mut self, writer: &mut dyn Writer) -> io::Result<()> {
-        self.changes.flush()?;
-        // The metrics of a family may have come at different times.
-        let mut order: Vec<usize> = (0..self.metrics.len()).collect();
-        order.sort_by_key(|place| (self.metrics[*place].family, *place));
-        let mut rest = order.as_slice();
-        let mut family = usize::MAX;
-        while !rest.is_empty() {
-            let mut held = 0;
-            let some = rest
-                .iter()
-                .take_while(|place| {
-                    let fits = held == 0 || held + self.metrics[**place].changes <= self.limit;
-                    held += self.metrics[**place].changes;
-                    fits
-                })
-                .count();
-            let (now, later) = rest.split_at(some);
-            let changes = self.changes_of(now)?;
-            for place in now {
-                let metric = &self.metrics[*place];
-                if metric.family != family {
-                    family = metric.family;
-                    writer.begin_family(&self.families[family])?;
-                }
-                writer.begin_metric(&metric.labels, &metric.bounds)?;
-                self.write_metric(metric, &changes, writer)?;
+    pub fn write(self, writer: &mut dyn Writer) -> io::Result<()> {
+        let mut changes = self.changes.merge()?;
+        let mut family = None;
+        while let Some(first) = changes.peek() {
+            let Some(metric) = self.metrics.get(first.metric as usize) else { return Ok(()) };
+            let Some(of) = self.families.get(metric.family as usize) else { return Ok(()) };
+            if family != Some(metric.family) {
+                family = Some(metric.family);
+                writer.begin_family(of)?;
             }
-            rest = later;
+            let names = of.labels.iter().cloned();
+            let labels: Vec<LabelPair> = names.zip(metric.labels.iter().cloned()).collect();
+            writer.begin_metric(&labels, &metric.bounds)?;
+            write_metric(first.metric, metric, &self.moments, &mut changes, writer)?;
         }
         Ok(())
     }
+}
 
-    /// The changes of each row of some metrics.
-    fn changes_of(&mut self, places: &[usize]) -> io::Result<HashMap<usize, Vec<Change>>> {
-        let rows = places.iter().flat_map(|place| self.metrics[*place].rows.clone());
-        let mut changes: HashMap<usize, Vec<Change>> = rows.map(|row| (row, Vec::new())).collect();
-        let file = self.changes.get_mut();
-        file.rewind()?;
-        let mut file = BufReader::with_capacity(1 << 16, file);
-        let mut bytes = [0; Change::SIZE];
-        loop {
-            match file.read_exact(&mut bytes) {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(changes),
-                Err(error) => return Err(error),
+fn number(place: usize) -> io::Result<u32> {
+    u32::try_from(place).map_err(|_| io::Error::other("too many metrics"))
+}
+
+/// Takes the changes of a metric, and writes what it was at each moment.
+fn write_metric(
+    number: u32,
+    metric: &Metric,
+    moments: &Moments,
+    changes: &mut Merge<Change, File>,
+    writer: &mut dyn Writer,
+) -> io::Result<()> {
+    let mut values = vec![f64::NAN; metric.last.len()];
+    for moment in moments.clone() {
+        while let Some(change) = changes
+            .peek()
+            .filter(|next| next.metric == number && next.seconds <= moment.timestamp())
+        {
+            if let Some(value) = values.get_mut(change.line as usize) {
+                *value = f64::from_bits(change.value);
             }
-            let change = Change::of(bytes);
-            if let Some(changes) = changes.get_mut(&change.row) {
-                changes.push(change);
-            }
+            changes.next()?;
+        }
+        if values.iter().all(|value| !value.is_nan()) {
+            writer.point(moment, &values)?;
         }
     }
-
-    fn write_metric(
-        &self,
-        metric: &Metric,
-        changes: &HashMap<usize, Vec<Change>>,
-        writer: &mut dyn Writer,
-    ) -> io::Result<()> {
-        let mut rows: Vec<_> = metric
-            .rows
-            .clone()
-            .map(|row| changes.get(&row).into_iter().flatten().peekable())
-            .collect();
-        let mut values = vec![f64::NAN; rows.len()];
-        for moment in self.moments.clone() {
-            for (row, value) in rows.iter_mut().zip(&mut values) {
-                while let Some(change) = row.next_if(|c| c.seconds <= moment.timestamp()) {
-                    *value = change.value;
-                }
-            }
-            if values.iter().all(|value| !value.is_nan()) {
-                writer.point(moment, &values)?;
-            }
-        }
-        Ok(())
+    // Whatever was noted of a later time is of no moment.
+    while changes.peek().is_some_and(|next| next.metric == number) {
+        changes.next()?;
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -276,8 +264,7 @@ mod tests {
     }
 
     fn recorded(limit: usize) -> String {
-        let mut recording = Recording::new(moments()).expect("a file");
-        recording.limit = limit;
+        let mut recording = Recording::holding(moments(), limit).expect("a file");
         let [first, second, third] = moments().collect::<Vec<_>>()[..] else { panic!("3 days") };
         recording.note(first, &at(&[("a", 1.0)], 1)).expect("a file");
         recording.note(second, &at(&[("a", 1.0), ("b", 2.0)], 2)).expect("a file");

@@ -3,10 +3,10 @@
 use std::io::{self, Write};
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use prometheus::proto::MetricType;
 
-use crate::exposition::open_metrics;
-use crate::exposition::open_metrics::{LabelPair, Number, sample_names, write_header};
+use crate::exposition::Kind;
+use crate::exposition::format::Number;
+use crate::exposition::open_metrics::{self, LabelPair, sample_names, write_header};
 
 /// What is the same for all metrics of a family.
 #[derive(Debug)]
@@ -14,9 +14,11 @@ pub struct Family {
     /// Its name.
     pub name: String,
     /// Its type.
-    pub kind: MetricType,
+    pub kind: Kind,
     /// What it means.
     pub help: String,
+    /// The names of its labels.
+    pub labels: Vec<String>,
 }
 
 /// Writes metrics one after the other, each moment by moment.
@@ -48,14 +50,14 @@ pub struct OpenMetrics<W> {
     output: W,
     /// Labels that every sample gets.
     labels: Vec<LabelPair>,
-    family: (String, MetricType),
+    family: (String, Kind),
     samples: Vec<String>,
 }
 
 impl<W: Write> OpenMetrics<W> {
     /// A writer that gives `labels` to every sample.
     pub fn new(output: W, labels: Vec<LabelPair>) -> OpenMetrics<W> {
-        let family = (String::new(), MetricType::UNTYPED);
+        let family = (String::new(), Kind::Unknown);
         OpenMetrics { output, labels, family, samples: Vec::new() }
     }
 
@@ -97,7 +99,7 @@ impl<W: Write> Writer for OpenMetrics<W> {
 /// A row for each sample: time, metric, labels, value.
 pub struct Csv<W: Write> {
     output: csv::Writer<W>,
-    family: (String, MetricType),
+    family: (String, Kind),
     samples: Vec<(String, String)>,
 }
 
@@ -110,7 +112,7 @@ impl<W: Write> Csv<W> {
     pub fn new(output: W) -> io::Result<Csv<W>> {
         let mut output = csv::Writer::from_writer(output);
         output.write_record(["time", "metric", "labels", "value"])?;
-        let family = (String::new(), MetricType::UNTYPED);
+        let family = (String::new(), Kind::Unknown);
         Ok(Csv { output, family, samples: Vec::new() })
     }
 

@@ -8,7 +8,7 @@ use crate::commands::config::Config;
 use crate::engine::clock::Clock;
 use crate::engine::source::{Context, Source};
 use crate::engine::state::StateFile;
-use crate::exposition::{ExporterMetrics, Snapshot};
+use crate::exposition::{ExporterMetrics, Snapshot, claims, own};
 
 /// The sources of a run, and where their answers go.
 pub struct Opened {
@@ -26,7 +26,7 @@ impl Opened {
     ///
     /// # Errors
     ///
-    /// If another process uses the state file.
+    /// If another process uses the state file, or two sources have a metric of one name.
     pub fn new(config: &Config, process: bool) -> anyhow::Result<Opened> {
         let exporter = ExporterMetrics::new(process)?;
         let state = match &config.state_file {
@@ -46,7 +46,7 @@ impl Opened {
     ///
     /// # Errors
     ///
-    /// If a family of the exporter itself has no valid name.
+    /// If a family of the exporter itself has no valid name, or two sources have a metric of one name.
     pub fn without_state(config: &Config) -> anyhow::Result<Opened> {
         Opened::with(config, ExporterMetrics::new(false)?, &StateFile::off())
     }
@@ -67,6 +67,7 @@ impl Opened {
             exporter.watch(source.name(), config.general.interval, source.up())?;
             sources.push(source);
         }
+        check_claims(&sources)?;
         let exporter = Arc::new(exporter);
         let snapshot = Arc::new(Snapshot::new(Arc::clone(&exporter)));
         Ok(Opened { sources, exporter, snapshot })
@@ -77,4 +78,12 @@ impl Opened {
         let titles: Vec<String> = self.sources.iter().map(|source| source.title()).collect();
         titles.join("; ")
     }
+}
+
+fn check_claims(sources: &[Box<dyn Source>]) -> anyhow::Result<()> {
+    let own = own::ALL.iter().map(|description| ("the exporter", description));
+    let theirs = sources.iter().flat_map(|source| {
+        source.families().into_iter().map(|description| (source.name(), description))
+    });
+    Ok(claims::check(own.chain(theirs))?)
 }

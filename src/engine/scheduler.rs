@@ -343,15 +343,10 @@ mod tests {
     use async_trait::async_trait;
 
     use super::*;
-    use crate::exposition::Description;
 
-    const UP: Description = Description {
-        name: "tested_up",
-        kind: crate::exposition::Kind::Gauge,
-        labels: &[],
-        groups: &[],
-        help: "Whether it answers.",
-    };
+    crate::catalogue! {
+        UP: Gauge "tested_up" [] () "Whether it answers.";
+    }
 
     /// A collector that takes `takes` for each answer and counts how often it is asked.
     struct Slow {

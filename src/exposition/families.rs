@@ -1,69 +1,19 @@
 //! Building the metric families of one refresh.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
-use prometheus::proto::{
-    Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType,
-};
 
 use crate::exposition::chart::Chart;
-use crate::exposition::description::{Description, Kind};
-
-/// The value of one series.
-pub trait Value {
-    /// Writes it into a sample of the kind of its family.
-    fn write(self, kind: Kind, metric: &mut Metric);
-}
-
-impl Value for f64 {
-    fn write(self, kind: Kind, metric: &mut Metric) {
-        match kind {
-            Kind::Counter => {
-                let mut counter = Counter::default();
-                counter.set_value(self);
-                metric.set_counter(counter);
-            }
-            Kind::Gauge | Kind::Histogram => {
-                let mut gauge = Gauge::default();
-                gauge.set_value(self);
-                metric.set_gauge(gauge);
-            }
-        }
-    }
-}
-
-/// How many values lie below bounds.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Distribution {
-    /// The bounds in rising order, and how many values are not larger.
-    pub buckets: Vec<(f64, u64)>,
-    /// All values.
-    pub count: u64,
-    /// Their sum.
-    pub sum: f64,
-}
-
-impl Value for Distribution {
-    fn write(self, _: Kind, metric: &mut Metric) {
-        let buckets = self.buckets.into_iter().map(|(bound, count)| {
-            let mut bucket = Bucket::default();
-            bucket.set_upper_bound(bound);
-            bucket.set_cumulative_count(count);
-            bucket
-        });
-        let mut histogram = Histogram::default();
-        histogram.set_bucket(buckets.collect());
-        histogram.set_sample_count(self.count);
-        histogram.set_sample_sum(self.sum);
-        metric.set_histogram(histogram);
-    }
-}
+use crate::exposition::description::Description;
+use crate::exposition::family::{Family, Sample, Value};
 
 /// The metric families, and charts for people, that one refresh of a collector answers with.
 ///
 /// A family without samples is left out, because an absent family cannot be mistaken for a zero.
 #[derive(Debug, Default, Clone)]
 pub struct Families {
-    families: Vec<MetricFamily>,
+    families: Vec<Arc<Family>>,
     since: Option<DateTime<Utc>>,
     charts: Vec<Chart>,
 }
@@ -83,27 +33,24 @@ impl Families {
     ) where
         L: IntoIterator<Item = S>,
         S: Into<String>,
-        V: Value,
+        V: Into<Value>,
     {
-        let metrics: Vec<Metric> =
-            samples.into_iter().map(|(labels, value)| sample(description, labels, value)).collect();
-        if metrics.is_empty() {
-            return;
-        }
-        let mut family = MetricFamily::default();
-        family.set_name(description.name.to_owned());
-        family.set_help(description.help.to_owned());
-        family.set_field_type(match description.kind {
-            Kind::Counter => MetricType::COUNTER,
-            Kind::Gauge => MetricType::GAUGE,
-            Kind::Histogram => MetricType::HISTOGRAM,
+        let samples = samples.into_iter().map(|(labels, value)| Sample {
+            labels: labels.into_iter().map(Into::into).collect(),
+            value: value.into(),
         });
-        family.set_metric(metrics);
-        self.families.push(family);
+        self.add(Family::of(description, samples));
+    }
+
+    /// Adds a family that was made elsewhere.
+    pub fn add(&mut self, family: Family) {
+        if !family.samples().is_empty() {
+            self.families.push(Arc::new(family));
+        }
     }
 
     /// The families, in the order in which they were added.
-    pub fn as_slice(&self) -> &[MetricFamily] {
+    pub fn as_slice(&self) -> &[Arc<Family>] {
         &self.families
     }
 
@@ -127,25 +74,4 @@ impl Families {
     pub fn counting_since(self, since: Option<DateTime<Utc>>) -> Families {
         Families { since, ..self }
     }
-}
-
-fn sample<S: Into<String>>(
-    description: &Description,
-    labels: impl IntoIterator<Item = S>,
-    value: impl Value,
-) -> Metric {
-    let pairs = description
-        .labels
-        .iter()
-        .zip(labels)
-        .map(|(name, value)| {
-            let mut pair = LabelPair::default();
-            pair.set_name((*name).to_owned());
-            pair.set_value(value.into());
-            pair
-        })
-        .collect();
-    let mut metric = Metric::from_label(pairs);
-    value.write(description.kind, &mut metric);
-    metric
 }

@@ -1,25 +1,35 @@
 //! What a metric is called and means, and the page on which it is read.
 //!
 //! * [`description`]: one description per metric family, from which names, types, help and labels come;
-//! * [`chart`]: pictures for people;
-//! * [`families`]: building the families of one refresh from their descriptions;
-//! * [`series`]: what a series may never do: fall, if it is a counter, or multiply without bound;
-//! * [`open_metrics`]: the format that Prometheus asks for first;
-//! * [`snapshot`]: the families of all collectors as a scrape sees them;
+//! * [`family`]: a family with its samples; [`families`]: those of one refresh, and [`chart`]s for people;
+//! * [`family_writer`]: writes the families of a collector; [`series`]: what a series may never do: fall, if
+//!   that is asked for, or multiply without bound;
+//! * [`claims`]: which source has which name;
+//! * [`text`], [`open_metrics`]: the formats in which families are written, with [`format`](mod@format) for both;
+//! * [`snapshot`]: the families of all collectors as a scrape sees them; [`joined`]: those of one name;
 //! * [`own`]: the families in which the exporter tells about itself;
 //! * [`labels`]: label values that come again and again, kept once.
 
 pub mod chart;
+pub mod claims;
 pub mod description;
 pub mod families;
+pub mod family;
+pub mod family_writer;
+pub mod format;
+pub mod joined;
 pub mod labels;
 pub mod open_metrics;
 pub mod own;
 pub mod series;
 pub mod snapshot;
+pub mod text;
 
 pub use description::{Description, Kind};
-pub use families::{Distribution, Families};
+pub use families::Families;
+pub use family::{Distribution, Family};
+pub use family_writer::FamilyWriter;
+pub use format::Format;
 pub use own::ExporterMetrics;
 pub use series::Series;
-pub use snapshot::{Format, Page, Snapshot};
+pub use snapshot::{Page, Snapshot};

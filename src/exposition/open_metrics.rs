@@ -1,13 +1,17 @@
 //! OpenMetrics 1.0: the text format in which a counter tells since when it counts and a sample may tell
 //! its time. Prometheus asks for it before its own.
+//!
+//! A counter's family has no `_total` there and its sample has, and likewise an info's and `_info`. What has a
+//! name without them is written with a type that asks for no ending, so that every series has the same name
+//! in both formats.
 
 use std::fmt::Write;
 
 use chrono::{DateTime, Utc};
-use prometheus::proto::{Metric, MetricFamily, MetricType};
 
-/// The content type of the format.
-pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+use crate::exposition::description::Kind;
+use crate::exposition::family::{Family, Sample, Value};
+use crate::exposition::format::{Number, Series, escape};
 
 /// What the last line of a page says.
 pub const END: &str = "# EOF\n";
@@ -15,138 +19,126 @@ pub const END: &str = "# EOF\n";
 /// The name and value of a label.
 pub type LabelPair = (String, String);
 
-/// Writes a family; `since` is when its counters were zero, where that is known.
-pub fn write_family(family: &MetricFamily, since: Option<DateTime<Utc>>, text: &mut String) {
-    let kind = family.get_field_type();
-    write_header(family.name(), kind, family.help(), text);
-    for metric in family.get_metric() {
-        let labels = labels(metric);
-        let bounds = bounds(kind, metric);
-        let names = sample_names(family.name(), kind, &bounds, &labels);
-        for (name, value) in names.iter().zip(values(kind, metric)) {
-            let _ = writeln!(text, "{name} {}", Number(value));
+/// Writes a family; `since` is when it began to count, where that is known.
+pub fn write_family(family: &Family, since: Option<DateTime<Utc>>, page: &mut String) {
+    let kind = family.kind();
+    write_header(family.name(), kind, family.help(), page);
+    let (base, word) = declared(family.name(), kind);
+    let since = since.filter(|_| kind.counts() && word == kind_word(kind));
+    for sample in family.samples() {
+        let labels: Vec<(&str, &str)> = family.labels_of(sample).collect();
+        let names = sample_names(family.name(), kind, &bounds(sample), &labels);
+        for (name, value) in names.iter().zip(values(sample)) {
+            let _ = writeln!(page, "{name} {}", Number(value));
         }
-        if let Some(since) = since.filter(|_| kind != MetricType::GAUGE) {
-            let name = format!("{}_created", base_name(family.name(), kind));
-            let _ = writeln!(text, "{} {}", series(&name, &labels, None), since.timestamp());
+        if let Some(since) = since {
+            let series = Series { name: base, suffix: "_created", labels: labels.iter().copied() };
+            let _ = writeln!(page, "{series} {}", since.timestamp());
         }
     }
 }
 
 /// Writes the lines that say what a family is.
-pub fn write_header(name: &str, kind: MetricType, help: &str, text: &mut String) {
-    let name = base_name(name, kind);
-    let kind = match kind {
-        MetricType::COUNTER => "counter",
-        MetricType::HISTOGRAM => "histogram",
-        MetricType::GAUGE | MetricType::SUMMARY | MetricType::UNTYPED => "gauge",
-    };
+pub fn write_header(name: &str, kind: Kind, help: &str, page: &mut String) {
+    let (name, kind) = declared(name, kind);
     // Writing to a string does not fail.
-    let _ = writeln!(text, "# TYPE {name} {kind}");
-    let _ = writeln!(text, "# HELP {name} {}", escaped(help));
+    let _ = writeln!(page, "# TYPE {name} {kind}");
+    let _ = write!(page, "# HELP {name} ");
+    let _ = escape(help, true, page);
+    page.push('\n');
 }
 
-/// The labels of a metric.
-pub fn labels(metric: &Metric) -> Vec<LabelPair> {
-    let pairs = metric.get_label().iter();
-    pairs.map(|pair| (pair.name().to_owned(), pair.value().to_owned())).collect()
-}
-
-/// The bounds of the buckets of a histogram; none of other metrics.
-pub fn bounds(kind: MetricType, metric: &Metric) -> Vec<f64> {
-    match kind {
-        MetricType::HISTOGRAM => {
-            metric.get_histogram().get_bucket().iter().map(|bucket| bucket.upper_bound()).collect()
-        }
-        _ => Vec::new(),
+/// The bounds of the buckets of a histogram, or the shares of a summary; none of other samples.
+pub fn bounds(sample: &Sample) -> Vec<f64> {
+    match &sample.value {
+        Value::Number(_) => Vec::new(),
+        Value::Histogram(distribution) => distribution.buckets.iter().map(|(b, _)| *b).collect(),
+        Value::Summary(summary) => summary.quantiles.iter().map(|(share, _)| *share).collect(),
     }
 }
 
-/// The samples that a metric has at each time: their names, with labels.
-pub fn sample_names(
+/// The lines that a sample has: their names, with labels.
+pub fn sample_names<L: AsRef<str>>(
     family: &str,
-    kind: MetricType,
+    kind: Kind,
     bounds: &[f64],
-    labels: &[LabelPair],
+    labels: &[(L, L)],
 ) -> Vec<String> {
-    if kind != MetricType::HISTOGRAM {
-        return vec![series(family, labels, None)];
-    }
-    let bucket = format!("{family}_bucket");
-    let bounds = bounds.iter().copied().chain([f64::INFINITY]);
-    let mut names: Vec<String> = bounds.map(|bound| series(&bucket, labels, Some(bound))).collect();
-    names.extend(["count", "sum"].map(|part| series(&format!("{family}_{part}"), labels, None)));
+    let series = |suffix| Series { name: family, suffix, labels: pairs(labels) }.to_string();
+    let bounded = |suffix, label, bound: f64| {
+        let bound = Number(bound).canonical();
+        let labels = pairs(labels).chain([(label, bound.as_str())]);
+        Series { name: family, suffix, labels }.to_string()
+    };
+    let mut names: Vec<String> = match kind {
+        Kind::Histogram => {
+            let bounds = bounds.iter().copied().chain([f64::INFINITY]);
+            bounds.map(|bound| bounded("_bucket", "le", bound)).collect()
+        }
+        Kind::Summary => bounds.iter().map(|share| bounded("", "quantile", *share)).collect(),
+        Kind::Counter | Kind::Gauge | Kind::Info | Kind::Unknown => return vec![series("")],
+    };
+    names.extend([series("_count"), series("_sum")]);
     names
 }
 
-/// The values of these samples.
-pub fn values(kind: MetricType, metric: &Metric) -> Vec<f64> {
+fn pairs<L: AsRef<str>>(labels: &[(L, L)]) -> impl Iterator<Item = (&str, &str)> + Clone {
+    labels.iter().map(|(name, value)| (name.as_ref(), value.as_ref()))
+}
+
+/// The values of these lines.
+pub fn values(sample: &Sample) -> Vec<f64> {
+    match &sample.value {
+        Value::Number(number) => vec![*number],
+        Value::Histogram(distribution) => {
+            let count = distribution.count as f64;
+            let buckets = distribution.buckets.iter().map(|(_, count)| *count as f64);
+            buckets.chain([count, count, distribution.sum]).collect()
+        }
+        Value::Summary(summary) => {
+            let quantiles = summary.quantiles.iter().map(|(_, value)| *value);
+            quantiles.chain([summary.count as f64, summary.sum]).collect()
+        }
+    }
+}
+
+/// The name and the type that the lines have which describe a family.
+fn declared(name: &str, kind: Kind) -> (&str, &'static str) {
+    let (ending, otherwise) = match kind {
+        Kind::Counter => ("_total", Kind::Unknown),
+        Kind::Info => ("_info", Kind::Gauge),
+        Kind::Gauge | Kind::Histogram | Kind::Summary | Kind::Unknown => {
+            return (name, kind_word(kind));
+        }
+    };
+    match name.strip_suffix(ending).filter(|base| !base.is_empty()) {
+        Some(base) => (base, kind_word(kind)),
+        None => (name, kind_word(otherwise)),
+    }
+}
+
+fn kind_word(kind: Kind) -> &'static str {
     match kind {
-        MetricType::COUNTER => vec![metric.get_counter().get_value()],
-        MetricType::HISTOGRAM => {
-            let histogram = metric.get_histogram();
-            let count = histogram.get_sample_count() as f64;
-            let buckets = histogram.get_bucket().iter();
-            let buckets = buckets.map(|bucket| bucket.cumulative_count() as f64);
-            buckets.chain([count, count, histogram.get_sample_sum()]).collect()
-        }
-        _ => vec![metric.get_gauge().get_value()],
-    }
-}
-
-/// The name of a family in the lines that describe it: that of a counter has no `_total`.
-fn base_name(name: &str, kind: MetricType) -> &str {
-    let without = name.strip_suffix("_total").filter(|_| kind == MetricType::COUNTER);
-    without.unwrap_or(name)
-}
-
-fn series(name: &str, labels: &[LabelPair], bound: Option<f64>) -> String {
-    let mut series = name.to_owned();
-    let bound = bound.map(|bound| ("le", Number(bound).canonical()));
-    let labels = labels.iter().map(|(name, value)| (name.as_str(), value.clone())).chain(bound);
-    for (place, (name, value)) in labels.enumerate() {
-        series.push(if place == 0 { '{' } else { ',' });
-        let _ = write!(series, "{name}=\"{}\"", escaped(&value));
-    }
-    if series.len() > name.len() {
-        series.push('}');
-    }
-    series
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('\\', r"\\").replace('\n', r"\n").replace('"', "\\\"")
-}
-
-/// A number as both formats write it.
-pub struct Number(pub f64);
-
-impl Number {
-    /// As the bound of a bucket, which always has a fraction.
-    fn canonical(self) -> String {
-        if self.0.is_infinite() { self.to_string() } else { format!("{:?}", self.0) }
-    }
-}
-
-impl std::fmt::Display for Number {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.0 {
-            f64::INFINITY => formatter.write_str("+Inf"),
-            f64::NEG_INFINITY => formatter.write_str("-Inf"),
-            number => write!(formatter, "{number}"),
-        }
+        Kind::Info => "info",
+        Kind::Unknown => "unknown",
+        Kind::Counter | Kind::Gauge | Kind::Histogram | Kind::Summary => kind.as_str(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exposition::families::{Distribution, Families};
+    use crate::exposition::families::Families;
+    use crate::exposition::family::{Distribution, Quantiles};
 
     crate::catalogue! {
         COUNTED: Counter "tested_total" ["name"] () "A \"counter\"\nof the tests.";
         TIMED: Histogram "tested_seconds" [] () "A histogram of the tests.";
         NOW: Gauge "tested_now_total" [] () "A gauge of the tests.";
+        SUMMED: Summary "tested_bytes" [] () "A summary of the tests.";
+        ABOUT: Info "tested_info" ["version"] () "An info of the tests.";
+        LATE: Counter "tested_late" [] () "A counter by a name that counters do not have.";
+        OTHER: Info "tested_other" [] () "An info likewise.";
     }
 
     fn page(families: &Families) -> String {
@@ -173,10 +165,31 @@ tested_now_total +Inf
     }
 
     #[test]
+    fn every_series_has_the_name_that_the_text_format_gives_it() {
+        let mut families = Families::default();
+        families.series(&ABOUT, [(["1"], 1.0)]);
+        families.value(&LATE, 2.0);
+        families.value(&OTHER, 1.0);
+        let expected = r#"# TYPE tested info
+# HELP tested An info of the tests.
+tested_info{version="1"} 1
+# TYPE tested_late unknown
+# HELP tested_late A counter by a name that counters do not have.
+tested_late 2
+# TYPE tested_other gauge
+# HELP tested_other An info likewise.
+tested_other 1
+"#;
+        assert_eq!(page(&families), expected);
+    }
+
+    #[test]
     fn the_bounds_of_a_histogram_have_a_fraction_and_the_last_is_infinite() {
         let buckets = vec![(0.5, 1), (10.0, 2)];
         let mut families = Families::default();
         families.series(&TIMED, [([""; 0], Distribution { buckets, count: 3, sum: 70.25 })]);
+        let quantiles = vec![(1.0, 7.5)];
+        families.series(&SUMMED, [([""; 0], Quantiles { quantiles, count: 3, sum: 9.0 })]);
         let page = page(&families);
         let samples: Vec<&str> = page.lines().filter(|line| !line.starts_with('#')).collect();
         let expected = [
@@ -186,6 +199,10 @@ tested_now_total +Inf
             "tested_seconds_count 3",
             "tested_seconds_sum 70.25",
             "tested_seconds_created 1700000000",
+            "tested_bytes{quantile=\"1.0\"} 7.5",
+            "tested_bytes_count 3",
+            "tested_bytes_sum 9",
+            "tested_bytes_created 1700000000",
         ];
         assert_eq!(samples, expected);
     }

@@ -1,5 +1,6 @@
 //! The families in which the exporter tells about itself.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -7,10 +8,11 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
-use prometheus::proto::MetricFamily;
+use prometheus::proto::{LabelPair, Metric, MetricFamily, MetricType};
 use prometheus::{Gauge, GaugeVec, IntCounter, IntCounterVec, Opts, Registry};
 
-use crate::exposition::description::Description;
+use crate::exposition::description::{Description, Kind};
+use crate::exposition::family::{Distribution, Family, Quantiles, Sample, Value};
 
 crate::catalogue! {
     BUILD_INFO: Gauge "usage_exporter_build_info" ["version", "revision"] () "Always 1; the labels tell the version and the git revision of the exporter.";
@@ -22,7 +24,7 @@ crate::catalogue! {
     DOCUMENTS_READ: Counter "usage_exporter_documents_read_total" ["collector"] () "Documents received from the database.";
     BASELINE_PROGRESS: Gauge "usage_exporter_baseline_progress_ratio" [] () "How much of the history the first pass has read, 0 to 1.";
     MALFORMED_FIELDS: Counter "usage_exporter_malformed_fields_total" ["collection", "field"] () "Fields skipped because their value has an unexpected type or range.";
-    SERIES_DROPPED: Gauge "usage_exporter_series_dropped" ["family"] () "Label sets folded into `other` because the family has more than MAX_SERIES_PER_METRIC.";
+    SERIES_DROPPED: Gauge "usage_exporter_series_dropped" ["family"] () "Label sets folded into `other` or left out because the family has more than MAX_SERIES_PER_METRIC.";
     STATE_SAVED: Gauge "usage_exporter_state_saved_timestamp_seconds" [] () "When the state file was last written.";
     STATE_FAILURES: Counter "usage_exporter_state_failures_total" [] () "Writes of the state file that failed.";
     AUDIT_LATE_DOCUMENTS: Counter "usage_exporter_audit_late_documents_total" ["collection"] () "Documents that an audit found behind the watermark and counted.";
@@ -240,8 +242,8 @@ impl ExporterMetrics {
         })
     }
 
-    /// All families as they are now.
-    pub fn gather(&self) -> Vec<MetricFamily> {
+    /// All families as they are now, in the order of the names.
+    pub fn gather(&self) -> Vec<Family> {
         for (source, answering) in &*lock(&self.sources) {
             let up = if answering.is_up() { 1.0 } else { 0.0 };
             self.source_up.with_label_values(&[source]).set(up);
@@ -249,20 +251,74 @@ impl ExporterMetrics {
                 own.set(up);
             }
         }
-        self.registry.gather()
+        let mut families: Vec<Family> = self.registry.gather().iter().filter_map(family).collect();
+        families.sort_by(|one, other| one.name().cmp(other.name()));
+        families
+    }
+}
+
+/// A family of the crate `prometheus` as one of ours; none where it has no samples or cannot be written.
+fn family(theirs: &MetricFamily) -> Option<Family> {
+    let kind = match theirs.get_field_type() {
+        MetricType::COUNTER => Kind::Counter,
+        MetricType::GAUGE => Kind::Gauge,
+        MetricType::HISTOGRAM => Kind::Histogram,
+        MetricType::SUMMARY => Kind::Summary,
+        MetricType::UNTYPED => Kind::Unknown,
+    };
+    let names = theirs.get_metric().first()?.get_label().iter();
+    let names: Vec<Cow<'static, str>> = names.map(|pair| pair.name().to_owned().into()).collect();
+    let (name, help) = (theirs.name().to_owned(), theirs.help().to_owned());
+    let described = Description::new(kind, name, names, help)
+        .inspect_err(|invalid| tracing::error!("left out of the page: {invalid}"))
+        .ok()?;
+    let samples = theirs.get_metric().iter().map(|metric| Sample {
+        labels: metric.get_label().iter().map(LabelPair::value).map(str::to_owned).collect(),
+        value: value(kind, metric),
+    });
+    Some(Family::of(&described, samples))
+}
+
+fn value(kind: Kind, metric: &Metric) -> Value {
+    match kind {
+        Kind::Counter => metric.get_counter().get_value().into(),
+        Kind::Gauge | Kind::Info | Kind::Unknown => metric.get_gauge().get_value().into(),
+        Kind::Histogram => {
+            let histogram = metric.get_histogram();
+            let buckets = histogram.get_bucket().iter();
+            let buckets = buckets.map(|bucket| (bucket.upper_bound(), bucket.cumulative_count()));
+            Value::Histogram(Distribution {
+                buckets: buckets.filter(|(bound, _)| bound.is_finite()).collect(),
+                count: histogram.get_sample_count(),
+                sum: histogram.get_sample_sum(),
+            })
+        }
+        Kind::Summary => {
+            let summary = metric.get_summary();
+            let quantiles = summary.get_quantile().iter();
+            Value::Summary(Quantiles {
+                quantiles: quantiles.map(|part| (part.quantile(), part.value())).collect(),
+                count: summary.sample_count(),
+                sum: summary.sample_sum(),
+            })
+        }
     }
 }
 
 fn options(description: &Description) -> Opts {
-    Opts::new(description.name, description.help)
+    Opts::new(&*description.name, &*description.help)
 }
 
 fn gauges(registry: &Registry, description: &Description) -> prometheus::Result<GaugeVec> {
-    register(registry, GaugeVec::new(options(description), description.labels)?)
+    register(registry, GaugeVec::new(options(description), &labels(description))?)
 }
 
 fn counters(registry: &Registry, description: &Description) -> prometheus::Result<IntCounterVec> {
-    register(registry, IntCounterVec::new(options(description), description.labels)?)
+    register(registry, IntCounterVec::new(options(description), &labels(description))?)
+}
+
+fn labels(description: &Description) -> Vec<&str> {
+    description.labels.iter().map(|label| &**label).collect()
 }
 
 fn register<C: Collector + Clone + 'static>(

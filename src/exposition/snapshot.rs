@@ -1,10 +1,9 @@
 //! The families of all collectors as a scrape sees them.
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -12,13 +11,14 @@ use axum::body::Bytes;
 use chrono::{DateTime, Utc};
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use prometheus::TextEncoder;
-use prometheus::proto::MetricFamily;
 
 use crate::exposition::chart::Chart;
 use crate::exposition::families::Families;
-use crate::exposition::open_metrics;
+use crate::exposition::family::Family;
+use crate::exposition::format::Format;
+use crate::exposition::joined::{Joined, Part, joined};
 use crate::exposition::own::ExporterMetrics;
+use crate::exposition::{open_metrics, text};
 
 /// How old a rendered page may be. Answers of collectors show at once; this bounds only how often the
 /// exporter's own metrics are read when it is scraped many times a second.
@@ -29,10 +29,20 @@ const PAGE_LIFETIME: Duration = Duration::from_secs(1);
 /// Publishing swaps pointers, so a scrape never waits for a refresh.
 pub struct Snapshot {
     exporter: Arc<ExporterMetrics>,
-    answers: ArcSwap<BTreeMap<Arc<str>, Published>>,
+    answers: ArcSwap<Answers>,
+    /// What was said of families that cannot be shown as they are; each is said once.
+    told: Mutex<BTreeSet<String>>,
     version: AtomicU64,
     /// The page in each format.
     pages: [ArcSwap<Page>; 2],
+}
+
+/// The last answers, and the families of all of them.
+#[derive(Default)]
+struct Answers {
+    of: BTreeMap<Arc<str>, Published>,
+    /// In the order of the names.
+    families: Vec<Joined>,
 }
 
 /// The last answer of one collector.
@@ -53,25 +63,6 @@ impl Published {
 
     fn is_ready(&self, now: Instant) -> bool {
         self.complete && self.is_fresh(now)
-    }
-}
-
-/// The text formats in which families are served.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    /// Prometheus's text format 0.0.4.
-    Text,
-    /// OpenMetrics 1.0.
-    OpenMetrics,
-}
-
-impl Format {
-    /// Its content type.
-    pub fn content_type(self) -> &'static str {
-        match self {
-            Format::Text => "text/plain; version=0.0.4; charset=utf-8",
-            Format::OpenMetrics => open_metrics::CONTENT_TYPE,
-        }
     }
 }
 
@@ -100,22 +91,6 @@ impl Page {
     }
 }
 
-/// A family, and when its counters were zero.
-type Counting<'a> = (&'a MetricFamily, Option<DateTime<Utc>>);
-
-/// One family of the samples that several collectors have of it. Together they were zero when the first
-/// of them was.
-fn joined<'a>(parts: &[Counting<'a>]) -> (Cow<'a, MetricFamily>, Option<DateTime<Utc>>) {
-    let since = parts.iter().filter_map(|(_, since)| *since).min();
-    let mut parts = parts.iter().map(|(family, _)| *family);
-    let mut family =
-        parts.next().map_or_else(|| Cow::Owned(MetricFamily::default()), Cow::Borrowed);
-    for part in parts {
-        family.to_mut().mut_metric().extend_from_slice(part.get_metric());
-    }
-    (family, since)
-}
-
 fn compressed(text: &[u8]) -> Bytes {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     // Writing to memory does not fail.
@@ -129,6 +104,7 @@ impl Snapshot {
         Snapshot {
             exporter,
             answers: ArcSwap::default(),
+            told: Mutex::default(),
             version: AtomicU64::new(1),
             pages: [(); 2].map(|()| ArcSwap::from_pointee(Page::new(String::new(), 0))),
         }
@@ -174,12 +150,39 @@ impl Snapshot {
     }
 
     fn change(&self, change: impl Fn(&mut BTreeMap<Arc<str>, Published>)) {
+        let mut refused = Vec::new();
         self.answers.rcu(|answers| {
-            let mut answers = BTreeMap::clone(answers);
-            change(&mut answers);
-            answers
+            let mut of = answers.of.clone();
+            change(&mut of);
+            let parts = of.iter().flat_map(|(collector, answer)| {
+                let families = answer.families.as_slice().iter();
+                families.map(|family| Part {
+                    collector: Arc::clone(collector),
+                    family: Arc::clone(family),
+                    since: answer.families.since(),
+                    stale_at: answer.stale_at,
+                })
+            });
+            let families;
+            (families, refused) = joined(parts.collect());
+            Answers { of, families }
         });
+        self.tell(refused);
         self.changed();
+    }
+
+    /// Logs each of these once.
+    fn tell(&self, refused: Vec<String>) {
+        if refused.is_empty() {
+            return;
+        }
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        for why in refused {
+            if !told.contains(&why) {
+                tracing::error!("{why}");
+                told.insert(why);
+            }
+        }
     }
 
     /// Makes the next scrape render the page anew.
@@ -205,51 +208,47 @@ impl Snapshot {
     }
 
     fn render(&self, format: Format) -> String {
-        let mut text = String::new();
+        let mut page = String::new();
         self.each_family(|family, since| match format {
-            Format::Text => {
-                // The only errors are a family without a name or samples, and `Families` adds none.
-                if let Err(error) =
-                    TextEncoder::new().encode_utf8(std::slice::from_ref(family), &mut text)
-                {
-                    tracing::error!(family = family.name(), %error, "left out of the page");
-                }
-            }
-            Format::OpenMetrics => open_metrics::write_family(family, since, &mut text),
+            Format::Text => text::write_family(family, &mut page),
+            Format::OpenMetrics => open_metrics::write_family(family, since, &mut page),
         });
         if format == Format::OpenMetrics {
-            text.push_str(open_metrics::END);
+            page.push_str(open_metrics::END);
         }
-        text
+        page
     }
 
-    /// Every family that is not stale, in the order of the names, and when its counters were zero.
-    pub fn each_family(&self, mut show: impl FnMut(&MetricFamily, Option<DateTime<Utc>>)) {
+    /// Every family that is not stale, in the order of the names, and when it began to count.
+    pub fn each_family(&self, mut show: impl FnMut(&Family, Option<DateTime<Utc>>)) {
         let now = Instant::now();
         let answers = self.answers.load();
-        let own = self.exporter.gather();
         let started = Some(self.exporter.started());
-        let mut families: Vec<Counting<'_>> = answers
-            .values()
-            .filter(|answer| answer.is_fresh(now))
-            .flat_map(|answer| {
-                let since = answer.families.since();
-                answer.families.as_slice().iter().map(move |family| (family, since))
-            })
-            .chain(own.iter().map(|family| (family, started)))
-            .collect();
-        families.sort_by_key(|(family, _)| family.name());
-        for parts in families.chunk_by(|(one, _), (other, _)| one.name() == other.name()) {
-            let (family, since) = joined(parts);
-            show(&family, since);
+        let mut own = self.exporter.gather().into_iter().peekable();
+        for joined in &answers.families {
+            while let Some(family) = own.next_if(|family| family.name() < joined.name()) {
+                show(&family, started);
+            }
+            // What the exporter says of itself goes before what others call by the same name.
+            if own.peek().is_some_and(|family| family.name() == joined.name()) {
+                let name = joined.name();
+                self.tell(vec![format!(
+                    "{name} of a source is left out: the exporter has it itself"
+                )]);
+                continue;
+            }
+            if let Some((family, since)) = joined.at(now) {
+                show(&family, since);
+            }
         }
+        own.for_each(|family| show(&family, started));
     }
 
     /// The collectors, and whether the answer of each is whole and fresh.
     pub fn collectors(&self) -> Vec<(Arc<str>, bool)> {
         let now = Instant::now();
         let answers = self.answers.load();
-        let collectors = answers.iter();
+        let collectors = answers.of.iter();
         collectors.map(|(name, answer)| (Arc::clone(name), answer.is_ready(now))).collect()
     }
 
@@ -257,7 +256,7 @@ impl Snapshot {
     pub fn charts(&self) -> Vec<Chart> {
         let now = Instant::now();
         let answers = self.answers.load();
-        let fresh = answers.values().filter(|answer| answer.is_fresh(now));
+        let fresh = answers.of.values().filter(|answer| answer.is_fresh(now));
         fresh.flat_map(|answer| answer.families.charts()).cloned().collect()
     }
 
@@ -265,7 +264,8 @@ impl Snapshot {
     pub fn not_ready(&self) -> Vec<Arc<str>> {
         let now = Instant::now();
         let answers = self.answers.load();
-        let waiting = answers.iter().filter(|(_, answer)| answer.critical && !answer.is_ready(now));
+        let waiting =
+            answers.of.iter().filter(|(_, answer)| answer.critical && !answer.is_ready(now));
         waiting.map(|(name, _)| Arc::clone(name)).collect()
     }
 }

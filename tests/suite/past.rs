@@ -132,11 +132,11 @@ pub async fn assert_equals_oracle(
     context: &str,
 ) {
     let past = told(database, timezone, step, now).await;
-    let own: BTreeSet<&str> = exporter::ALL.iter().map(|family| family.name).collect();
+    let own: BTreeSet<&str> = exporter::ALL.iter().map(|family| &*family.name).collect();
     let of_the_present: BTreeSet<&str> = catalogue::ALL
         .iter()
         .filter(|family| is_of_the_present(family))
-        .map(|family| family.name)
+        .map(|family| &*family.name)
         .collect();
     // The last ones, at which most has happened.
     for (moment, found) in past.iter().rev().take(at_most) {
@@ -178,7 +178,7 @@ async fn every_counter_and_every_gauge_of_days_is_told() {
     let keys = past.values().flat_map(Samples::keys);
     let told: BTreeSet<&str> = keys.map(|key| samples::family(key)).collect();
     for family in catalogue::ALL {
-        assert_eq!(told.contains(family.name), !is_of_the_present(family), "{}", family.name);
+        assert_eq!(told.contains(&*family.name), !is_of_the_present(family), "{}", family.name);
     }
 }
 

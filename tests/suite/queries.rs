@@ -54,14 +54,14 @@ fn labels_of(metric: &str, recorded: &BTreeSet<String>) -> Option<Vec<&'static s
     let parts = ["_bucket", "_count", "_sum"];
     let histogram = parts.iter().find_map(|part| metric.strip_suffix(part));
     let found = families().find(|family| {
-        let is_part = family.kind == Kind::Histogram && Some(family.name) == histogram;
+        let is_part = family.kind == Kind::Histogram && Some(&*family.name) == histogram;
         family.name == metric || is_part
     });
     match found {
-        Some(family) => Some(family.labels.to_vec()),
+        Some(family) => Some(family.labels.iter().map(|label| &**label).collect()),
         None if OF_PROMETHEUS.contains(&metric) || metric.starts_with("process_") => Some(vec![]),
         None if recorded.contains(metric) => {
-            Some(families().flat_map(|family| family.labels.iter().copied()).collect())
+            Some(families().flat_map(|family| family.labels.iter().map(|label| &**label)).collect())
         }
         None => None,
     }

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use prometheus::proto::{MetricFamily, MetricType};
-use usage_exporter::exposition::Families;
+use usage_exporter::exposition::{Families, Family, text};
 
 /// The value of every series, by name and labels as the text format writes them.
 pub type Samples = BTreeMap<String, f64>;
@@ -25,36 +24,14 @@ pub fn key(name: &str, labels: &[(&str, &str)]) -> String {
 
 /// The samples of families that a collector answered with.
 pub fn of_families(families: &Families) -> Samples {
-    families.as_slice().iter().flat_map(of_family).collect()
+    families.as_slice().iter().flat_map(|family| of_family(family)).collect()
 }
 
-fn of_family(family: &MetricFamily) -> Vec<(String, f64)> {
-    let name = family.name();
-    let mut samples = Vec::new();
-    for metric in family.get_metric() {
-        let labels: Vec<(&str, &str)> =
-            metric.get_label().iter().map(|label| (label.name(), label.value())).collect();
-        match family.get_field_type() {
-            MetricType::COUNTER => {
-                samples.push((key(name, &labels), metric.get_counter().get_value()));
-            }
-            MetricType::HISTOGRAM => {
-                let histogram = metric.get_histogram();
-                let count = histogram.get_sample_count();
-                let bounds = histogram.get_bucket().iter();
-                let bounds = bounds.map(|b| (b.upper_bound().to_string(), b.cumulative_count()));
-                for (bound, count) in bounds.chain([("+Inf".to_owned(), count)]) {
-                    let labels = [&labels[..], &[("le", bound.as_str())]].concat();
-                    samples.push((key(&format!("{name}_bucket"), &labels), count as f64));
-                }
-                samples.push((key(&format!("{name}_count"), &labels), count as f64));
-                let sum = histogram.get_sample_sum();
-                samples.push((key(&format!("{name}_sum"), &labels), sum));
-            }
-            _ => samples.push((key(name, &labels), metric.get_gauge().get_value())),
-        }
-    }
-    samples
+/// The samples of a family, as the text format writes them.
+pub fn of_family(family: &Family) -> Samples {
+    let mut page = String::new();
+    text::write_family(family, &mut page);
+    of_page(&page)
 }
 
 /// The samples of a page in the text format.

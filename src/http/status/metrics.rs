@@ -1,9 +1,7 @@
 //! The metrics as the page shows them: grouped, the largest values first, and not too many.
 
-use prometheus::proto::{MetricFamily, MetricType};
-
-use crate::exposition::Snapshot;
-use crate::exposition::open_metrics::{labels, values};
+use crate::exposition::open_metrics::values;
+use crate::exposition::{Family, Kind, Snapshot};
 use crate::http::status::readable::{number, shortened};
 
 /// How many samples of a metric are shown.
@@ -39,7 +37,7 @@ pub fn sections(snapshot: &Snapshot) -> (Vec<Section>, usize) {
     let mut own = Section { title: "Of the exporter", metrics: Vec::new() };
     let mut series = 0;
     snapshot.each_family(|family, _| {
-        series += family.get_metric().len();
+        series += family.samples().len();
         let name = family.name();
         let is_own = name.starts_with("usage_exporter_") || name.starts_with("process_");
         let section = if is_own { &mut own } else { &mut source };
@@ -49,20 +47,20 @@ pub fn sections(snapshot: &Snapshot) -> (Vec<Section>, usize) {
     (sections.collect(), series)
 }
 
-fn metric(family: &MetricFamily) -> Metric {
-    let kind = family.get_field_type();
+fn metric(family: &Family) -> Metric {
+    let kind = family.kind();
     let mut samples: Vec<(String, Vec<f64>)> = family
-        .get_metric()
+        .samples()
         .iter()
-        .map(|metric| {
-            let pairs = labels(metric).into_iter();
+        .map(|sample| {
+            let pairs = family.labels_of(sample).filter(|(_, value)| !value.is_empty());
             let pairs: Vec<String> =
                 pairs.map(|(name, value)| format!("{name}: {value}")).collect();
-            (shortened(&pairs.join(", "), MOST_CHARACTERS), values(kind, metric))
+            (shortened(&pairs.join(", "), MOST_CHARACTERS), values(sample))
         })
         .collect();
-    // Of a histogram, the last but one is how many there are.
-    let place = usize::from(kind == MetricType::HISTOGRAM);
+    // Of a histogram or a summary, the last but one is how many there are.
+    let place = usize::from(kind == Kind::Histogram || kind == Kind::Summary);
     let weight = |values: &[f64]| values.iter().rev().nth(place).copied().unwrap_or(0.0);
     samples.sort_by(|(_, one), (_, other)| weight(other).total_cmp(&weight(one)));
     let value = match samples.as_slice() {
@@ -81,9 +79,9 @@ fn metric(family: &MetricFamily) -> Metric {
     }
 }
 
-fn shown(kind: MetricType, values: &[f64]) -> String {
+fn shown(kind: Kind, values: &[f64]) -> String {
     match (kind, values) {
-        (MetricType::HISTOGRAM, [.., count, sum]) if *count > 0.0 => {
+        (Kind::Histogram | Kind::Summary, [.., count, sum]) if *count > 0.0 => {
             format!("{} of {} on average", number(*count), number(sum / count))
         }
         (_, [.., value]) => number(*value),

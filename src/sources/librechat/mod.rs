@@ -44,6 +44,7 @@ use crate::engine::collector::{Collector, Failure, Refresh};
 use crate::engine::settings::General;
 use crate::engine::source::{self, Context, Kind, Late, Watched};
 use crate::exposition::Description;
+use crate::exposition::family_writer::FamilyWriter;
 use crate::exposition::series::Shown;
 use crate::sources::librechat::appended::collections::{AnyCollection, Collection, Collections};
 use crate::sources::librechat::appended::spending::Spending;
@@ -59,7 +60,6 @@ use crate::sources::librechat::collectors::inventory::Inventory;
 use crate::sources::librechat::collectors::messages::Messages;
 use crate::sources::librechat::collectors::scan::ScanCollector;
 use crate::sources::librechat::database::store::Store;
-use crate::sources::librechat::families::writer::FamilyWriter;
 use crate::sources::librechat::groups::{
     ACCOUNT, AGENT, BASIC, COST, EMAIL_DOMAIN, FILE, MODEL, RATING, RESPONSE, TIME_WINDOW, TOKEN,
     TOOL, USER,
@@ -181,7 +181,7 @@ impl LibreChat {
 
     /// An empty writer for the families of one collector.
     fn writer(&self, shown: Shown) -> FamilyWriter {
-        FamilyWriter::new(self.settings.groups.clone(), self.general.max_series, shown)
+        families::writer::writer(&self.settings.groups, self.general.max_series, shown)
     }
 
     fn scans(&self) -> Vec<Box<dyn Collector>> {
@@ -310,7 +310,7 @@ impl MakeOfCounted for AppendedCollectors<'_> {
             tail: settings.tail_limit,
         };
         let (groups, max_series) = (settings.groups.clone(), general.max_series);
-        let writer = move |shown| FamilyWriter::new(groups.clone(), max_series, shown);
+        let writer = move |shown| families::writer::writer(&groups, max_series, shown);
         let (store, memory, collection) = (store.clone(), memory.clone(), Arc::clone(collection));
         Box::new(AppendedCollector::new(name, store, memory, collection, limits, families, writer))
     }

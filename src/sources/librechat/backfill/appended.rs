@@ -7,13 +7,13 @@ use mongodb::bson::RawDocument;
 use mongodb::raw_batch_cursor::RawBatch;
 
 use crate::backfill::{Moments, Recording};
+use crate::exposition::family_writer::FamilyWriter;
 use crate::sources::librechat::appended::collections::Collection;
 use crate::sources::librechat::appended::sums::Sums;
 use crate::sources::librechat::backfill::{Recorder, Replay};
 use crate::sources::librechat::collectors::appended::FamiliesOf;
 use crate::sources::librechat::database::store::documents;
 use crate::sources::librechat::documents::object_id::at;
-use crate::sources::librechat::families::writer::FamilyWriter;
 
 /// Sums that follow the moments.
 pub struct AppendedReplay<S: Sums> {

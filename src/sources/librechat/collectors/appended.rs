@@ -12,13 +12,13 @@ use tracing::info;
 use crate::connect::mongo::failure;
 use crate::engine::collector::{Answer, Collector, Failure, Next, Refresh, Schedule};
 use crate::exposition::Families;
+use crate::exposition::family_writer::FamilyWriter;
 use crate::exposition::series::Shown;
 use crate::sources::librechat::appended::collections::{AnyCollection, Collection};
 use crate::sources::librechat::appended::sums::{Appended, Sums};
 use crate::sources::librechat::database::identity::present;
 use crate::sources::librechat::database::store::{Store, documents, horizon};
 use crate::sources::librechat::documents::object_id::at;
-use crate::sources::librechat::families::writer::FamilyWriter;
 use crate::sources::librechat::memory::Memory;
 
 /// How long one refresh reads before it saves what it has.

@@ -9,9 +9,10 @@ use rustc_hash::FxHashMap;
 
 use crate::connect::mongo::failure;
 use crate::engine::collector::{Answer, Collector, Failure, Refresh, Schedule};
+use crate::exposition::family_writer::FamilyWriter;
 use crate::sources::librechat::database::store::{Store, documents};
 use crate::sources::librechat::documents::field::{Field, Malformed};
-use crate::sources::librechat::families::writer::FamilyWriter;
+use crate::sources::librechat::families;
 use crate::sources::librechat::scans::Scan;
 
 /// The largest share of the time that it may take.
@@ -69,7 +70,7 @@ impl Collector for ScanCollector {
             }
         }
         scan.show(&mut self.writer);
-        self.writer.malformed(collection, &malformed);
+        families::writer::malformed(&mut self.writer, collection, &malformed);
         Ok(self.writer.finish().into())
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use rustc_hash::FxHashMap;
 
+use crate::exposition::family_writer::{Column, FamilyWriter, some};
 use crate::exposition::labels::{Label, UNKNOWN};
 use crate::exposition::series::{Labels, Shown};
 use crate::exposition::{Description, Families, Series};
@@ -14,7 +15,7 @@ use crate::sources::librechat::days::statistics::{Daily, Spread, Statistics};
 use crate::sources::librechat::documents::mcp;
 use crate::sources::librechat::documents::message::Message;
 use crate::sources::librechat::families::charts;
-use crate::sources::librechat::families::writer::{Column, FamilyWriter, some};
+use crate::sources::librechat::families::writer::{malformed, writer};
 use crate::sources::librechat::groups::Groups;
 use crate::sources::librechat::messages::Ledger;
 use crate::sources::librechat::messages::durations::Durations;
@@ -31,7 +32,7 @@ impl MessageFamilies {
     /// The families of `groups`, each with at most `max_series` label sets, of which this was `shown`
     /// before.
     pub fn new(groups: Groups, max_series: usize, shown: Shown) -> MessageFamilies {
-        MessageFamilies { writer: FamilyWriter::new(groups, max_series, shown) }
+        MessageFamilies { writer: writer(&groups, max_series, shown) }
     }
 
     /// What the families have shown.
@@ -179,7 +180,7 @@ impl MessageFamilies {
         self.writer.value(&family::ERROR_MESSAGES, total.errors as f64);
         self.writer.value(&family::INPUT_TOKENS, total.input_tokens.as_f64());
         self.writer.value(&family::OUTPUT_TOKENS, total.output_tokens.as_f64());
-        self.writer.malformed(Message::COLLECTION, &total.malformed);
+        malformed(&mut self.writer, Message::COLLECTION, &total.malformed);
     }
 
     /// The families of messages, errors, input tokens and output tokens by model.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use crate::exposition::family_writer::{Column, FamilyWriter};
 use crate::exposition::series::Labels;
 use crate::sources::librechat::appended::spending::{Spending, Spent};
 use crate::sources::librechat::appended::spending_of_users::{OfUser, SpendingOfUsers};
@@ -9,7 +10,7 @@ use crate::sources::librechat::appended::sums::Appended;
 use crate::sources::librechat::catalogue as family;
 use crate::sources::librechat::documents::transaction::{CREDITS_A_USD, CacheTokens, TokenType};
 use crate::sources::librechat::families::charts;
-use crate::sources::librechat::families::writer::{Column, FamilyWriter};
+use crate::sources::librechat::families::writer::malformed;
 use crate::sources::librechat::messages::totals::Tokens;
 
 /// Writes what was spent and given.
@@ -40,7 +41,7 @@ pub fn spending(counted: &Appended<Spending>, writer: &mut FamilyWriter) {
         [(&family::CREDITS_GRANTED, |credits| Some(credits.as_f64() / CREDITS_A_USD))];
     writer.table(&column, sorted(granted), |credits| credits.whole());
 
-    writer.malformed("transactions", &total.malformed);
+    malformed(writer, "transactions", &total.malformed);
 }
 
 /// Writes what single people spent; `names` tells how they are called, by the ids of their accounts. Who
@@ -52,7 +53,7 @@ pub fn spending_of_users(
 ) {
     let mut users: BTreeMap<String, OfUser> = BTreeMap::new();
     let total = counted.total();
-    writer.malformed("transactions", &total.malformed);
+    malformed(writer, "transactions", &total.malformed);
     for (user, spent) in total.users {
         let id = counted.labels.name(user);
         let name = names.get(id).map_or(id, |name| name);

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use mongodb::bson::{Document, RawDocument, doc};
 
+use crate::exposition::family_writer::{Column, FamilyWriter};
 use crate::exposition::labels::{UNKNOWN, cut};
 use crate::exposition::series::Labels as Row;
 use crate::sources::librechat::catalogue as family;
 use crate::sources::librechat::documents::field::{Field, Malformed};
-use crate::sources::librechat::families::writer::{Column, FamilyWriter};
 use crate::sources::librechat::scans::{Scan, text};
 
 /// The agents now.

@@ -3,10 +3,10 @@
 use chrono::{DateTime, Utc};
 use mongodb::bson::{Document, RawDocument, doc};
 
+use crate::exposition::family_writer::FamilyWriter;
 use crate::sources::librechat::catalogue as family;
 use crate::sources::librechat::documents::field::{Field, Malformed};
 use crate::sources::librechat::documents::transaction::{CREDITS_A_USD, amount};
-use crate::sources::librechat::families::writer::FamilyWriter;
 use crate::sources::librechat::messages::totals::Tokens;
 use crate::sources::librechat::scans::{Scan, get};
 

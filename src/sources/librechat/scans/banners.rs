@@ -3,9 +3,9 @@
 use chrono::{DateTime, Utc};
 use mongodb::bson::{Document, RawDocument, doc};
 
+use crate::exposition::family_writer::FamilyWriter;
 use crate::sources::librechat::catalogue as family;
 use crate::sources::librechat::documents::field::{Field, Malformed};
-use crate::sources::librechat::families::writer::FamilyWriter;
 use crate::sources::librechat::scans::{Scan, time};
 
 /// Banners that are displayed now.

@@ -4,11 +4,11 @@ use chrono::{DateTime, Utc};
 use mongodb::bson::{Document, RawDocument, doc};
 use rustc_hash::FxHashMap;
 
+use crate::exposition::family_writer::{Column, FamilyWriter};
 use crate::exposition::labels::{Label, Labels};
 use crate::sources::librechat::catalogue as family;
 use crate::sources::librechat::documents::field::{Field, Malformed};
 use crate::sources::librechat::documents::transaction::amount;
-use crate::sources::librechat::families::writer::{Column, FamilyWriter};
 use crate::sources::librechat::messages::totals::Tokens;
 use crate::sources::librechat::scans::{Scan, get, text};
 

@@ -15,8 +15,8 @@ pub mod users;
 use chrono::{DateTime, Utc};
 use mongodb::bson::{Document, RawBsonRef, RawDocument};
 
+use crate::exposition::family_writer::FamilyWriter;
 use crate::sources::librechat::documents::field::{Field, Malformed};
-use crate::sources::librechat::families::writer::FamilyWriter;
 
 /// What a collection is asked for.
 pub trait Scan: Send {

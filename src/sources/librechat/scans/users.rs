@@ -7,10 +7,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use mongodb::bson::{Document, RawDocument, doc};
 use rustc_hash::FxHashMap;
 
+use crate::exposition::family_writer::{Column, FamilyWriter, some};
 use crate::exposition::labels::{Label, Labels};
 use crate::sources::librechat::catalogue as family;
 use crate::sources::librechat::documents::field::{Field, Malformed};
-use crate::sources::librechat::families::writer::{Column, FamilyWriter, some};
 use crate::sources::librechat::groups::{EMAIL_DOMAIN, Groups};
 use crate::sources::librechat::memory::Memory;
 use crate::sources::librechat::scans::{Scan, text, time};
