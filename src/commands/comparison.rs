@@ -6,9 +6,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use prometheus_parse::{Scrape, Value};
-
 use crate::engine::source::Peer;
+use crate::exposition::Format;
+use crate::exposition::family::Value;
+use crate::exposition::parse::{self, parse};
 use crate::sources;
 
 /// A family of another exporter and what answers it here.
@@ -44,7 +45,7 @@ pub fn answers(notes: &str) -> Vec<Answer> {
 pub struct NoPage {
     /// Whose page.
     of: &'static str,
-    cause: std::io::Error,
+    cause: parse::Error,
 }
 
 /// What one of their families says and what answers it.
@@ -139,19 +140,20 @@ struct Samples(BTreeMap<String, Series>);
 
 impl Samples {
     fn parse(page: &str, of: &'static str) -> Result<Samples, NoPage> {
-        let lines = page.lines().map(|line| Ok(line.to_owned()));
-        let scrape = Scrape::parse(lines).map_err(|cause| NoPage { of, cause })?;
+        // Only OpenMetrics has an end, and pages come from files too, which have no content type.
+        let is_open_metrics = page.trim_end().ends_with("\n# EOF");
+        let format = if is_open_metrics { Format::OpenMetrics } else { Format::Text };
+        let page = parse(page, format).map_err(|cause| NoPage { of, cause })?;
         let mut families: BTreeMap<String, Series> = BTreeMap::new();
-        for sample in scrape.samples {
-            let (Value::Counter(value) | Value::Gauge(value) | Value::Untyped(value)) =
-                sample.value
-            else {
-                continue;
-            };
-            let mut labels: LabelSet =
-                sample.labels.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-            labels.sort();
-            families.entry(sample.metric).or_default().insert(labels, value);
+        for family in &page.families {
+            for sample in family.samples() {
+                let Value::Number(value) = sample.value else { continue };
+                let labels = family.labels_of(sample).filter(|(_, value)| !value.is_empty());
+                let mut labels: LabelSet =
+                    labels.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+                labels.sort();
+                families.entry(family.name().to_owned()).or_default().insert(labels, value);
+            }
         }
         Ok(Samples(families))
     }
@@ -258,6 +260,24 @@ mod tests {
         assert!(told[0].starts_with("differs    librechat_messages_per_model_total"), "{told:?}");
         assert!(told[0].ends_with("model=\"b\": 3 there, 4 here"), "{told:?}");
         assert!(compared(theirs, theirs)[0].starts_with("equal"));
+    }
+
+    #[test]
+    fn labels_with_commas_quotes_and_braces_are_told_apart() {
+        let theirs = "librechat_messages_per_model_total{model=\"a,b\"} 2\n\
+                      librechat_messages_per_model_total{model=\"a,\\\"c}\"} 3\n";
+        assert!(compared(theirs, theirs)[0].starts_with("equal"));
+        assert!(compared(theirs, theirs)[0].ends_with(": 5"));
+        let told = compared(theirs, &theirs.replace(" 3", " 4"));
+        assert!(told[0].contains("model=\"a,\\\"c}\": 3 there, 4 here"), "{told:?}");
+    }
+
+    #[test]
+    fn a_page_that_cannot_be_read_is_named_with_the_line() {
+        let error = compare("a 1\n", "a 1\n<html>\n").expect_err("no page");
+        let expected =
+            "the page of this exporter is no page of metrics: line 2: there is no name of a metric";
+        assert_eq!(error.to_string(), expected);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //!   that is asked for, or multiply without bound;
 //! * [`claims`]: which source has which name;
 //! * [`text`], [`open_metrics`]: the formats in which families are written, with [`format`](mod@format) for both;
+//!   [`parse`]: how they are read;
 //! * [`snapshot`]: the families of all collectors as a scrape sees them; [`joined`]: those of one name;
 //! * [`own`]: the families in which the exporter tells about itself;
 //! * [`labels`]: label values that come again and again, kept once.
@@ -21,6 +22,7 @@ pub mod joined;
 pub mod labels;
 pub mod open_metrics;
 pub mod own;
+pub mod parse;
 pub mod series;
 pub mod snapshot;
 pub mod text;
