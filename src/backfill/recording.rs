@@ -12,9 +12,10 @@ use chrono::{DateTime, Utc};
 
 use crate::backfill::Moments;
 use crate::backfill::runs::{Merge, Record, Runs};
-use crate::backfill::writers::{Family, Writer};
+use crate::backfill::writers::Writer;
+use crate::exposition::family::Sample;
 use crate::exposition::open_metrics::{LabelPair, bounds, values};
-use crate::exposition::{self, Families};
+use crate::exposition::{Families, Family};
 
 /// How many changes are held in memory.
 const CHANGES_IN_MEMORY: usize = 500_000;
@@ -22,6 +23,7 @@ const CHANGES_IN_MEMORY: usize = 500_000;
 /// What metrics were at some moments.
 pub struct Recording {
     moments: Moments,
+    /// The families without their samples.
     families: Vec<Family>,
     metrics: Vec<Metric>,
     /// The place of each metric, by its family and the values of its labels.
@@ -124,21 +126,16 @@ impl Recording {
         Ok(())
     }
 
-    fn family(&mut self, family: &exposition::Family) -> io::Result<u32> {
-        let known = self.families.iter().position(|known| known.name == family.name());
+    fn family(&mut self, family: &Family) -> io::Result<u32> {
+        let known = self.families.iter().position(|known| known.name() == family.name());
         let place = known.unwrap_or_else(|| {
-            self.families.push(Family {
-                name: family.name().to_owned(),
-                kind: family.kind(),
-                help: family.help().to_owned(),
-                labels: family.labels().iter().map(|label| (**label).to_owned()).collect(),
-            });
+            self.families.push(family.only(|_| false));
             self.families.len() - 1
         });
         number(place)
     }
 
-    fn place(&mut self, family: u32, sample: &exposition::family::Sample) -> io::Result<usize> {
+    fn place(&mut self, family: u32, sample: &Sample) -> io::Result<usize> {
         let key = (family, sample.labels.clone());
         if let Some(place) = self.places.get(&key) {
             return Ok(*place);
@@ -191,7 +188,7 @@ impl Recording {
                 family = Some(metric.family);
                 writer.begin_family(of)?;
             }
-            let names = of.labels.iter().cloned();
+            let names = of.labels().iter().map(|name| (**name).to_owned());
             let labels: Vec<LabelPair> = names.zip(metric.labels.iter().cloned()).collect();
             writer.begin_metric(&labels, &metric.bounds)?;
             write_metric(first.metric, metric, &self.moments, &mut changes, writer)?;
@@ -221,7 +218,7 @@ fn write_metric(
             if let Some(value) = values.get_mut(change.line as usize) {
                 *value = f64::from_bits(change.value);
             }
-            changes.next()?;
+            changes.take()?;
         }
         if values.iter().all(|value| !value.is_nan()) {
             writer.point(moment, &values)?;
@@ -229,7 +226,7 @@ fn write_metric(
     }
     // Whatever was noted of a later time is of no moment.
     while changes.peek().is_some_and(|next| next.metric == number) {
-        changes.next()?;
+        changes.take()?;
     }
     Ok(())
 }

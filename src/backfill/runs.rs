@@ -149,12 +149,12 @@ impl<R: Record, F: Read + Seek> Merge<R, F> {
         written.into_iter().chain(held).min()
     }
 
-    /// The next record.
+    /// Takes the next record.
     ///
     /// # Errors
     ///
     /// If the file cannot be read.
-    pub fn next(&mut self) -> io::Result<Option<R>> {
+    pub fn take(&mut self) -> io::Result<Option<R>> {
         let Some(record) = self.peek() else { return Ok(None) };
         let run = match self.next.peek() {
             Some(Reverse((first, run))) if *first == record => *run,
@@ -239,7 +239,7 @@ mod tests {
         }
         let mut merge = runs.merge().expect("memory");
         let mut sorted = Vec::new();
-        while let Some(number) = merge.next().expect("memory") {
+        while let Some(number) = merge.take().expect("memory") {
             sorted.push(number);
         }
         (sorted, read.get(), written.get())

@@ -4,26 +4,13 @@ use std::io::{self, Write};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
-use crate::exposition::Kind;
 use crate::exposition::format::Number;
 use crate::exposition::open_metrics::{self, LabelPair, sample_names, write_header};
-
-/// What is the same for all metrics of a family.
-#[derive(Debug)]
-pub struct Family {
-    /// Its name.
-    pub name: String,
-    /// Its type.
-    pub kind: Kind,
-    /// What it means.
-    pub help: String,
-    /// The names of its labels.
-    pub labels: Vec<String>,
-}
+use crate::exposition::{Family, Kind};
 
 /// Writes metrics one after the other, each moment by moment.
 pub trait Writer {
-    /// Begins with the metrics of a family.
+    /// Begins with the metrics of a family, of which only what describes it matters.
     ///
     /// # Errors
     ///
@@ -74,9 +61,9 @@ impl<W: Write> OpenMetrics<W> {
 
 impl<W: Write> Writer for OpenMetrics<W> {
     fn begin_family(&mut self, family: &Family) -> io::Result<()> {
-        self.family = (family.name.clone(), family.kind);
+        self.family = (family.name().to_owned(), family.kind());
         let mut header = String::new();
-        write_header(&family.name, family.kind, &family.help, &mut header);
+        write_header(family.name(), family.kind(), family.help(), &mut header);
         self.output.write_all(header.as_bytes())
     }
 
@@ -128,7 +115,7 @@ impl<W: Write> Csv<W> {
 
 impl<W: Write> Writer for Csv<W> {
     fn begin_family(&mut self, family: &Family) -> io::Result<()> {
-        self.family = (family.name.clone(), family.kind);
+        self.family = (family.name().to_owned(), family.kind());
         Ok(())
     }
 

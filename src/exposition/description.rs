@@ -122,7 +122,7 @@ pub const fn fault(kind: Kind, name: &str, labels: &[Cow<'static, str>]) -> Opti
     }
     let mut place = 0;
     while place < labels.len() {
-        let label = text(&labels[place]);
+        let label = label_at(labels, place);
         if !is_name(label, false) {
             return Some(Fault::Label(place));
         }
@@ -135,7 +135,7 @@ pub const fn fault(kind: Kind, name: &str, labels: &[Cow<'static, str>]) -> Opti
         }
         let mut earlier = 0;
         while earlier < place {
-            if equal(label, text(&labels[earlier])) {
+            if equal(label, label_at(labels, earlier)) {
                 return Some(Fault::Twice(place));
             }
             earlier += 1;
@@ -145,8 +145,8 @@ pub const fn fault(kind: Kind, name: &str, labels: &[Cow<'static, str>]) -> Opti
     None
 }
 
-const fn text<'a>(name: &'a Cow<'static, str>) -> &'a str {
-    match name {
+const fn label_at<'a>(labels: &'a [Cow<'static, str>], place: usize) -> &'a str {
+    match &labels[place] {
         Cow::Borrowed(name) => name,
         Cow::Owned(name) => name.as_str(),
     }

@@ -52,7 +52,7 @@ impl Display for Number {
 }
 
 /// A sample as a line names it: its name and labels.
-pub struct Series<'a, L> {
+pub struct SampleName<'a, L> {
     /// The name of the sample.
     pub name: &'a str,
     /// What the name of the family is followed by.
@@ -61,7 +61,7 @@ pub struct Series<'a, L> {
     pub labels: L,
 }
 
-impl<L, N, V> Display for Series<'_, L>
+impl<L, N, V> Display for SampleName<'_, L>
 where
     L: IntoIterator<Item = (N, V)> + Clone,
     N: Display,
@@ -122,9 +122,9 @@ mod tests {
     #[test]
     fn a_series_is_one_line_whatever_its_labels_say() {
         let labels = [("a", "b\\c\"d\ne"), ("f", "")];
-        let series = Series { name: "tested", suffix: "_total", labels };
+        let series = SampleName { name: "tested", suffix: "_total", labels };
         assert_eq!(series.to_string(), r#"tested_total{a="b\\c\"d\ne",f=""}"#);
         let none: [(&str, &str); 0] = [];
-        assert_eq!(Series { name: "tested", suffix: "", labels: none }.to_string(), "tested");
+        assert_eq!(SampleName { name: "tested", suffix: "", labels: none }.to_string(), "tested");
     }
 }

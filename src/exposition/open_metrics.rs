@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 
 use crate::exposition::description::Kind;
 use crate::exposition::family::{Family, Sample, Value};
-use crate::exposition::format::{Number, Series, escape};
+use crate::exposition::format::{Number, SampleName, escape};
 
 /// What the last line of a page says.
 pub const END: &str = "# EOF\n";
@@ -32,7 +32,8 @@ pub fn write_family(family: &Family, since: Option<DateTime<Utc>>, page: &mut St
             let _ = writeln!(page, "{name} {}", Number(value));
         }
         if let Some(since) = since {
-            let series = Series { name: base, suffix: "_created", labels: labels.iter().copied() };
+            let series =
+                SampleName { name: base, suffix: "_created", labels: labels.iter().copied() };
             let _ = writeln!(page, "{series} {}", since.timestamp());
         }
     }
@@ -64,11 +65,11 @@ pub fn sample_names<L: AsRef<str>>(
     bounds: &[f64],
     labels: &[(L, L)],
 ) -> Vec<String> {
-    let series = |suffix| Series { name: family, suffix, labels: pairs(labels) }.to_string();
+    let series = |suffix| SampleName { name: family, suffix, labels: pairs(labels) }.to_string();
     let bounded = |suffix, label, bound: f64| {
         let bound = Number(bound).canonical();
         let labels = pairs(labels).chain([(label, bound.as_str())]);
-        Series { name: family, suffix, labels }.to_string()
+        SampleName { name: family, suffix, labels }.to_string()
     };
     let mut names: Vec<String> = match kind {
         Kind::Histogram => {

@@ -269,3 +269,71 @@ impl Snapshot {
         waiting.map(|(name, _)| Arc::clone(name)).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    crate::catalogue! {
+        SHARED: Gauge "tested_shared" ["name"] () "A family of several.";
+        OTHER_KIND: Counter "tested_shared" ["name"] () "A family of several.";
+        OF_THE_EXPORTER: Gauge "usage_exporter_source_up" [] () "Of somebody else.";
+        LAST: Gauge "zz" [] () "The last family.";
+    }
+
+    fn families(description: &crate::exposition::Description, names: &[&str]) -> Families {
+        let mut families = Families::default();
+        let names = names.iter().map(|name| (description.labels.iter().map(|_| *name), 1.0));
+        families.series(description, names);
+        families
+    }
+
+    #[test]
+    fn no_series_is_there_twice_and_no_family_with_two_meanings() {
+        let exporter = ExporterMetrics::new(false).expect("names");
+        exporter.watch("tested", Duration::from_secs(60), None).expect("a name");
+        let snapshot = Snapshot::new(Arc::new(exporter));
+        for (collector, description, names) in [
+            ("a", &SHARED, &["one", "two"][..]),
+            ("b", &SHARED, &["two", "three"]),
+            ("c", &OTHER_KIND, &["four"]),
+            ("d", &OF_THE_EXPORTER, &["five"]),
+            ("e", &LAST, &["six"]),
+        ] {
+            snapshot.add(collector, true);
+            snapshot.publish(collector, families(description, names), true, None);
+        }
+        let page = String::from_utf8(snapshot.page(Format::Text).text().to_vec()).expect("text");
+        let of = |name: &str| -> Vec<&str> {
+            page.lines().filter(|line| line.starts_with(name)).collect()
+        };
+        let expected = [
+            "tested_shared{name=\"one\"} 1",
+            "tested_shared{name=\"two\"} 1",
+            "tested_shared{name=\"three\"} 1",
+        ];
+        assert_eq!(of("tested_shared"), expected);
+        assert_eq!(
+            of("usage_exporter_source_up"),
+            ["usage_exporter_source_up{source=\"tested\"} 0"]
+        );
+        assert!(page.ends_with("# TYPE zz gauge\nzz 1\n"), "{page}");
+        let told = snapshot.told.lock().expect("no test panicked");
+        assert_eq!(told.len(), 3, "{told:?}");
+    }
+
+    #[test]
+    fn what_is_stale_or_gone_is_not_on_the_page() {
+        let exporter = ExporterMetrics::new(false).expect("names");
+        let snapshot = Snapshot::new(Arc::new(exporter));
+        snapshot.add("a", true);
+        snapshot.add("b", true);
+        snapshot.publish("a", families(&SHARED, &["one"]), true, Some(Instant::now()));
+        snapshot.publish("b", families(&LAST, &["two"]), true, None);
+        let page = |format| String::from_utf8_lossy(&snapshot.page(format).text()).into_owned();
+        assert!(!page(Format::Text).contains("tested_shared"));
+        assert!(page(Format::OpenMetrics).contains("\nzz 1\n# EOF\n"));
+        snapshot.remove("b");
+        assert!(!page(Format::OpenMetrics).contains("\nzz 1\n"));
+    }
+}

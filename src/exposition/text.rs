@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::exposition::family::{Family, Value};
-use crate::exposition::format::{Number, Series, escape};
+use crate::exposition::format::{Number, SampleName, escape};
 
 /// Writes a family.
 pub fn write_family(family: &Family, page: &mut String) {
@@ -20,7 +20,7 @@ fn write(family: &Family, page: &mut String) -> std::fmt::Result {
     }
     writeln!(page, "# TYPE {name} {}", kind.as_str())?;
     for sample in family.samples() {
-        let series = |suffix| Series { name, suffix, labels: family.labels_of(sample) };
+        let series = |suffix| SampleName { name, suffix, labels: family.labels_of(sample) };
         match &sample.value {
             Value::Number(number) => writeln!(page, "{} {}", series(""), Number(*number))?,
             Value::Histogram(distribution) => {
@@ -28,7 +28,7 @@ fn write(family: &Family, page: &mut String) -> std::fmt::Result {
                 for (bound, count) in finite.chain([(f64::INFINITY, distribution.count)]) {
                     let bound = Number(bound).to_string();
                     let labels = family.labels_of(sample).chain([("le", bound.as_str())]);
-                    writeln!(page, "{} {count}", Series { name, suffix: "_bucket", labels })?;
+                    writeln!(page, "{} {count}", SampleName { name, suffix: "_bucket", labels })?;
                 }
                 writeln!(page, "{} {}", series("_sum"), Number(distribution.sum))?;
                 writeln!(page, "{} {}", series("_count"), distribution.count)?;
@@ -37,7 +37,12 @@ fn write(family: &Family, page: &mut String) -> std::fmt::Result {
                 for (share, value) in &summary.quantiles {
                     let share = Number(*share).to_string();
                     let labels = family.labels_of(sample).chain([("quantile", share.as_str())]);
-                    writeln!(page, "{} {}", Series { name, suffix: "", labels }, Number(*value))?;
+                    writeln!(
+                        page,
+                        "{} {}",
+                        SampleName { name, suffix: "", labels },
+                        Number(*value)
+                    )?;
                 }
                 writeln!(page, "{} {}", series("_sum"), Number(summary.sum))?;
                 writeln!(page, "{} {}", series("_count"), summary.count)?;
@@ -54,7 +59,7 @@ mod tests {
 
     crate::catalogue! {
         COUNTED: Counter "tested_total" ["name"] () "A \"counter\" \\ of\nthe tests.";
-        TIMED: Histogram "tested_seconds" [] () "";
+        TIMED: Histogram "tested_seconds" [] () "A histogram.";
         SUMMED: Summary "tested_bytes" ["name"] () "A summary.";
         ABOUT: Info "tested_info" ["version"] () "An info.";
         FOUND: Unknown "tested" [] () "Anything.";
@@ -83,6 +88,7 @@ mod tests {
         let expected = r#"# HELP tested_total A "counter" \\ of\nthe tests.
 # TYPE tested_total counter
 tested_total{name="a\\b\"c"} 3.5
+# HELP tested_seconds A histogram.
 # TYPE tested_seconds histogram
 tested_seconds_bucket{le="0.5"} 1
 tested_seconds_bucket{le="10"} 2

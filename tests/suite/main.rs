@@ -30,6 +30,7 @@ mod contributing;
 mod cost;
 mod dashboards;
 mod end_to_end;
+mod exposition;
 mod faults;
 mod fixtures_equal;
 mod fuzzed;

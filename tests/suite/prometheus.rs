@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -40,6 +40,11 @@ impl Prometheus {
              \x20   labels: {{instance: exporter}}\n",
             rules.join("\n")
         );
+        Prometheus::start_with(data, &config)
+    }
+
+    /// Starts it on a data folder with a configuration.
+    pub fn start_with(data: &Path, config: &str) -> Prometheus {
         let file = data.join("prometheus.yml");
         std::fs::write(&file, config).expect("a file");
         let address = format!("127.0.0.1:{}", free_port());
@@ -96,6 +101,29 @@ impl Prometheus {
             .collect()
     }
 
+    /// Waits until it has scraped a job, and fails if it could not.
+    pub fn wait_until_scraped(&self, job: &str) {
+        let url = format!("http://{}/api/v1/targets", self.address);
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while Instant::now() < deadline {
+            let answer = ureq::get(&url).call().ok();
+            let text = answer.and_then(|mut answer| answer.body_mut().read_to_string().ok());
+            let answer: Value =
+                text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+            let targets = answer["data"]["activeTargets"].as_array().into_iter().flatten();
+            for target in targets.filter(|target| target["labels"]["job"] == job) {
+                match target["health"].as_str() {
+                    Some("up") => return,
+                    Some("down") => panic!("{job}: {}", target["lastError"]),
+                    _ => {}
+                }
+            }
+            // Prometheus tells nobody when it has scraped.
+            sleep(Duration::from_millis(100));
+        }
+        panic!("{job} is never scraped");
+    }
+
     /// Waits until a query answers with a series.
     pub fn wait_for(&self, query: &str) {
         loop {
@@ -132,4 +160,17 @@ pub fn create_blocks(history: &str, data: &Path) {
         .expect("promtool (Debian's package prometheus) is installed");
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && told.is_empty(), "{told}");
+}
+
+/// All samples of a Prometheus that is not running, a line each.
+pub fn dump(data: &Path) -> String {
+    // It wants one to be there, even if there was never anything in it.
+    std::fs::create_dir_all(data.join("data/wal")).expect("a folder");
+    let output = Command::new("promtool")
+        .args(["tsdb", "dump"])
+        .arg(data.join("data"))
+        .output()
+        .expect("promtool (Debian's package prometheus) is installed");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text")
 }

@@ -83,7 +83,7 @@ impl Gathered {
     }
 
     /// Adds a line; false if the same was told before.
-    pub fn add(&mut self, part: Part, sample: line::Sample<'_>) -> Result<bool, Fault> {
+    pub fn add(&mut self, part: Part, sample: line::SampleLine<'_>) -> Result<bool, Fault> {
         let own = match part {
             Part::Bucket => Some("le"),
             Part::Quantile => Some("quantile"),

@@ -13,7 +13,7 @@ pub enum Line<'a> {
     /// A comment for programs.
     Comment(Comment<'a>),
     /// A sample.
-    Sample(Sample<'a>),
+    Sample(SampleLine<'a>),
 }
 
 /// A comment for programs.
@@ -37,7 +37,7 @@ pub enum Comment<'a> {
 }
 
 /// A sample.
-pub struct Sample<'a> {
+pub struct SampleLine<'a> {
     /// The name, with whatever the type lets it end in.
     pub name: &'a str,
     /// The labels, none of them twice.
@@ -107,7 +107,7 @@ fn shown(text: &str) -> String {
     text.chars().take(40).collect()
 }
 
-fn sample(line: &str, format: Format) -> Result<Sample<'_>, Fault> {
+fn sample(line: &str, format: Format) -> Result<SampleLine<'_>, Fault> {
     let (name, rest) = name(line, true).ok_or(Fault::NoName)?;
     let (labels, rest) = labels(blank(rest))?;
     let (value, rest) = word(blank(rest));
@@ -130,7 +130,7 @@ fn sample(line: &str, format: Format) -> Result<Sample<'_>, Fault> {
         _ if !rest.is_empty() => return Err(Fault::Trailing),
         _ => {}
     }
-    Ok(Sample { name, labels, value, has_time })
+    Ok(SampleLine { name, labels, value, has_time })
 }
 
 /// Reads over an example of what was counted.

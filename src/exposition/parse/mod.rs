@@ -22,7 +22,7 @@ const MOST_LABELS: usize = 100;
 
 /// What a page says.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Page {
+pub struct Parsed {
     /// The families, in the order in which they are first named. A sample that lacks a label that others of its
     /// family have is given an empty one, which means the same.
     pub families: Vec<Family>,
@@ -109,7 +109,7 @@ pub enum Fault {
 /// # Errors
 ///
 /// Names the first line that cannot be read.
-pub fn parse(page: &str, format: Format) -> Result<Page, Error> {
+pub fn parse(page: &str, format: Format) -> Result<Parsed, Error> {
     let mut reading = Reading::new(format);
     for line in page.split('\n') {
         reading.line += 1;
@@ -215,7 +215,7 @@ impl Reading {
         Ok((name, Part::Value))
     }
 
-    fn finish(self) -> Result<Page, Error> {
+    fn finish(self) -> Result<Parsed, Error> {
         let mut duplicates = self.duplicates;
         let mut families = Vec::with_capacity(self.families.len());
         let mut names: HashSet<String> = HashSet::new();
@@ -232,7 +232,7 @@ impl Reading {
             families.push(family);
             duplicates += again;
         }
-        Ok(Page { families, timestamps: self.timestamps, duplicates })
+        Ok(Parsed { families, timestamps: self.timestamps, duplicates })
     }
 }
 

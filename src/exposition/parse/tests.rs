@@ -4,16 +4,16 @@ use super::*;
 use crate::exposition::family::Value;
 use crate::exposition::text;
 
-fn text(page: &str) -> Page {
+fn text(page: &str) -> Parsed {
     parse(page, Format::Text).expect("a page")
 }
 
-fn open_metrics(page: &str) -> Page {
+fn open_metrics(page: &str) -> Parsed {
     parse(&format!("{page}# EOF\n"), Format::OpenMetrics).expect("a page")
 }
 
 /// The page as our writer writes it.
-fn again(page: &Page) -> String {
+fn again(page: &Parsed) -> String {
     let mut written = String::new();
     page.families.iter().for_each(|family| text::write_family(family, &mut written));
     written
@@ -203,9 +203,9 @@ fn labels_without_end_cost_no_memory() {
 #[test]
 fn a_page_without_samples_has_no_families() {
     for page in ["", "\n", "# HELP a b\n# TYPE a gauge\n"] {
-        assert_eq!(text(page), Page::default());
+        assert_eq!(text(page), Parsed::default());
     }
-    assert_eq!(open_metrics(""), Page::default());
+    assert_eq!(open_metrics(""), Parsed::default());
 }
 
 /// Pieces of pages, from which wrong ones are made.
