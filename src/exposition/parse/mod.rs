@@ -1,7 +1,7 @@
 //! Reading a page of metrics that another program wrote.
 //!
-//! * [`line`]: what one line says;
-//! * [`gathered`]: the lines of one family.
+//! * `line`: what one line says;
+//! * `gathered`: the lines of one family.
 //!
 //! What Prometheus itself reads is read, also where the specification is stricter; but a page of OpenMetrics
 //! must have its end, because the rest of a page that was cut off would be taken for all of it.

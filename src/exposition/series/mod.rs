@@ -1,23 +1,22 @@
-//! What the series of a source have shown so far, and the promises that follow from it.
+//! What the series of a source may never do: multiply without bound, and fall, where that is asked for. What has
+//! been `shown` decides it.
+
+mod shown;
 
 use std::borrow::Cow;
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::ops::AddAssign;
 
 use chrono::Utc;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::exposition::description::{Description, Kind};
 use crate::exposition::families::Families;
 use crate::exposition::family::Distribution;
+pub use crate::exposition::series::shown::Shown;
 
 /// The label value under which the rarest label sets are folded together.
 pub const OTHER: &str = "other";
-
-/// After how many days a label set that was not there any more is forgotten. Until then a counter that comes
-/// back goes on from where it was.
-const DAYS_REMEMBERED: i64 = 30;
 
 const SECONDS_OF_A_DAY: i64 = 24 * 60 * 60;
 
@@ -39,22 +38,6 @@ pub struct Series {
     dropped: BTreeMap<Cow<'static, str>, usize>,
     /// The day, counted from 1970.
     today: fn() -> i64,
-}
-
-/// What must survive a restart, by the name of the family.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct Shown {
-    /// The highest value of each series of a counter.
-    #[serde(serialize_with = "as_lists", deserialize_with = "of_lists")]
-    highest: ByLabels<f64>,
-    /// The label sets that are not folded into `other` or left out, where some are.
-    admitted: HashMap<String, HashSet<Labels>>,
-    /// Since which day those of `highest` have been absent that are.
-    #[serde(default, serialize_with = "as_lists", deserialize_with = "of_lists")]
-    absent: ByLabels<i64>,
-    /// Since which day those of `admitted` have been absent that are.
-    #[serde(default, serialize_with = "as_lists", deserialize_with = "of_lists")]
-    absent_admitted: ByLabels<i64>,
 }
 
 impl Series {
@@ -93,8 +76,7 @@ impl Series {
 
     /// Whether a counter that never falls has been shown with these labels.
     pub fn has_shown(&self, description: &Description, labels: &Labels) -> bool {
-        let highest = self.shown.highest.get(&*description.name);
-        highest.is_some_and(|highest| highest.contains_key(labels))
+        self.shown.has_highest(&description.name, labels)
     }
 
     /// Adds a family of samples to `families`.
@@ -115,7 +97,7 @@ impl Series {
             shown.push((labels.clone(), self.highest(name, &labels, value)));
             given.insert(labels);
         }
-        self.forget_highest(name, &given);
+        self.changed |= self.shown.forget_highest(name, &given, (self.today)());
         families.series(description, shown);
     }
 
@@ -146,44 +128,14 @@ impl Series {
             distribution.sum = highest("sum".to_owned(), distribution.sum);
             shown.push((labels, distribution));
         }
-        self.forget_highest(&description.name, &given);
+        self.changed |= self.shown.forget_highest(&description.name, &given, (self.today)());
         families.series(description, shown);
     }
 
-    /// The highest value that a series of a family has shown, which is at least `value` now.
-    fn highest(&mut self, family: &str, series: &Labels, value: f64) -> f64 {
-        if !self.shown.highest.contains_key(family) {
-            self.shown.highest.insert(family.to_owned(), HashMap::new());
-        }
-        let Some(highest) = self.shown.highest.get_mut(family) else { return value };
-        let Some(shown) = highest.get_mut(series) else {
-            highest.insert(series.clone(), value);
-            self.changed = true;
-            return value;
-        };
-        self.changed |= *shown < value;
-        *shown = shown.max(value);
-        *shown
-    }
-
-    fn forget_highest(&mut self, family: &str, given: &HashSet<Labels>) {
-        let Shown { highest, absent, .. } = &mut self.shown;
-        let Some(highest) = highest.get_mut(family) else { return };
-        let known = highest.keys();
-        let Some(gone) = gone(absent, family, known, given, (self.today)()) else { return };
-        self.changed = true;
-        highest.retain(|labels, _| !gone.contains(labels));
-    }
-
-    fn forget_admitted(&mut self, family: &str, given: &HashSet<Labels>) {
-        let Shown { admitted, absent_admitted, .. } = &mut self.shown;
-        let Some(admitted) = admitted.get_mut(family) else { return };
-        let known = admitted.iter();
-        let Some(gone) = gone(absent_admitted, family, known, given, (self.today)()) else {
-            return;
-        };
-        self.changed = true;
-        admitted.retain(|labels| !gone.contains(labels));
+    fn highest(&mut self, family: &str, labels: &Labels, value: f64) -> f64 {
+        let (highest, is_new) = self.shown.highest(family, labels, value);
+        self.changed |= is_new;
+        highest
     }
 
     /// Bounds the rows from which the families `shown_by` are made, which may be added up: past the maximum, the
@@ -207,7 +159,7 @@ impl Series {
         if rows.len() <= self.max_label_sets {
             return rows;
         }
-        let admitted = self.shown.admitted.entry(first.name.clone().into_owned()).or_default();
+        let admitted = self.shown.admitted(&first.name);
         rows.sort_by_cached_key(|(labels, value)| {
             (!admitted.contains(labels), Reverse(weight(value)), labels.clone())
         });
@@ -243,8 +195,7 @@ impl Series {
         if left_out == 0 {
             return samples;
         }
-        let admitted =
-            self.shown.admitted.entry(description.name.clone().into_owned()).or_default();
+        let admitted = self.shown.admitted(&description.name);
         let known = samples.iter().filter(|(labels, _)| admitted.contains(labels)).count();
         let mut places = self.max_label_sets.saturating_sub(known);
         let mut kept = Vec::with_capacity(self.max_label_sets);
@@ -265,67 +216,13 @@ impl Series {
     }
 
     fn note_given<'a>(&mut self, family: &Description, given: impl Iterator<Item = &'a Labels>) {
-        if self.shown.admitted.contains_key(&*family.name) {
-            self.forget_admitted(&family.name, &given.cloned().collect());
-        }
+        self.changed |= self.shown.forget_admitted(&family.name, given, (self.today)());
     }
 
     /// How many label sets are folded into `other` or left out, by family name.
     pub fn dropped(&self) -> impl Iterator<Item = (&str, usize)> {
         self.dropped.iter().map(|(name, count)| (&**name, *count))
     }
-}
-
-/// Notes which of the known label sets of a family are absent, and tells which have been for long. `None` if
-/// nothing is other than it was.
-fn gone<'a>(
-    absent: &mut ByLabels<i64>,
-    family: &str,
-    known: impl Iterator<Item = &'a Labels>,
-    given: &HashSet<Labels>,
-    today: i64,
-) -> Option<HashSet<Labels>> {
-    let mut missing = known.filter(|labels| !given.contains(*labels)).peekable();
-    if missing.peek().is_none() {
-        return absent.remove(family).map(|_| HashSet::new());
-    }
-    let since = absent.entry(family.to_owned()).or_default();
-    let before = since.len();
-    since.retain(|labels, _| !given.contains(labels));
-    let mut changed = since.len() != before;
-    let mut gone = HashSet::new();
-    for labels in missing {
-        match since.get(labels) {
-            None => {
-                since.insert(labels.clone(), today);
-                changed = true;
-            }
-            Some(day) if today - day >= DAYS_REMEMBERED => {
-                gone.insert(labels.clone());
-            }
-            Some(_) => {}
-        }
-    }
-    since.retain(|labels, _| !gone.contains(labels));
-    (changed || !gone.is_empty()).then_some(gone)
-}
-
-type ByLabels<T> = HashMap<String, HashMap<Labels, T>>;
-
-/// The series of each family as a list: label values cannot be the keys of a JSON object.
-fn as_lists<T: Serialize, S: Serializer>(
-    families: &ByLabels<T>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    let lists = families.iter().map(|(family, series)| (family, Vec::from_iter(series)));
-    serializer.collect_map(lists)
-}
-
-fn of_lists<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<ByLabels<T>, D::Error> {
-    let lists: HashMap<String, Vec<(Labels, T)>> = HashMap::deserialize(deserializer)?;
-    Ok(lists.into_iter().map(|(family, series)| (family, series.into_iter().collect())).collect())
 }
 
 #[cfg(test)]
@@ -382,7 +279,7 @@ mod tests {
         series.today = || 130;
         show(&mut series, &["a"]);
         assert!(!series.has_shown(&TESTED, &b) && series.take_changed());
-        assert!(series.shown.absent.get("tested_total").is_none_or(HashMap::is_empty));
+        assert!(series.shown.is_complete("tested_total"));
     }
 
     #[test]
@@ -411,7 +308,7 @@ mod tests {
         series.today = || 130;
         series.cap(&LARGEST, rows(&[("b", 2), ("c", 3)]));
         assert_eq!(series.dropped().count(), 0);
-        assert_eq!(series.shown.admitted["tested_largest"].len(), 2);
+        assert_eq!(series.shown.admitted("tested_largest").len(), 2);
     }
 
     #[test]
