@@ -2,7 +2,7 @@
 //! file in which both survive a restart.
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono_tz::Tz;
@@ -11,13 +11,14 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tracing::error;
 
-use crate::engine::collector::{Failure, Reason};
+use crate::engine::collector::Failure;
 use crate::engine::settings::General;
 use crate::engine::state::{Section, StateFile, Unusable, encode};
 use crate::exposition::Series;
 use crate::exposition::series::Shown;
 use crate::sources::librechat::appended::collections::{AnyCollection, Collections};
 use crate::sources::librechat::days::{Days, Reach};
+use crate::sources::librechat::edition::{Edition, Known, OfEdition};
 use crate::sources::librechat::groups::{AGENT, TOOL};
 use crate::sources::librechat::messages::saved::Saved;
 use crate::sources::librechat::messages::{Ledger, Limits};
@@ -29,13 +30,13 @@ const MESSAGES: &str = "librechat.messages";
 const SHOWN: &str = "librechat.shown";
 const AUDIT: &str = "librechat.audit";
 
-/// The memory of one LibreChat.
+/// What is remembered of one LibreChat.
 #[derive(Clone)]
 pub struct Memory(Arc<Shared>);
 
 struct Shared {
     blank: Blank,
-    ledger: Mutex<Ledger>,
+    ledger: OfEdition<Ledger>,
     counted: Collections,
     names: Mutex<Names>,
     shown: Mutex<Shown>,
@@ -43,9 +44,9 @@ struct Shared {
     data_set: DataSet,
     /// Held while the ledger is saved, so that nobody takes a save for done that still goes on.
     saving: tokio::sync::Mutex<()>,
-    edition: AtomicU64,
+    edition: Mutex<Edition>,
     audit_due: AtomicBool,
-    /// The server processes whose database was found to be the one of these memory.
+    /// The server processes whose database was found to be the one that is remembered.
     verified: tokio::sync::Mutex<HashSet<Option<ObjectId>>>,
     wakes: Wakes,
 }
@@ -59,11 +60,13 @@ pub struct Wakes {
     pub baseline: Arc<Notify>,
     /// Local days must be read again.
     pub days: Arc<Notify>,
+    /// Nothing is known of ratings yet.
+    pub feedback: Arc<Notify>,
     /// Something may lie behind the watermark.
     pub audit: Arc<Notify>,
 }
 
-/// How new memory begin.
+/// How a new memory begins.
 #[derive(Debug, Clone)]
 struct Blank {
     limits: Limits,
@@ -72,7 +75,7 @@ struct Blank {
     reach: Reach,
 }
 
-/// What the saved memory are about.
+/// What the saved memory is about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct DataSet {
     database: String,
@@ -98,7 +101,7 @@ struct Found {
 }
 
 impl Memory {
-    /// The memory that `state` holds, or new ones.
+    /// The memory that `state` holds, or a new one.
     pub fn open(
         state: StateFile,
         settings: &Settings,
@@ -125,7 +128,7 @@ impl Memory {
         };
         data_set.keep(&state);
         Memory(Arc::new(Shared {
-            ledger: Mutex::new(blank.ledger(saved.saved)),
+            ledger: OfEdition::new(blank.ledger(saved.saved)),
             blank,
             counted: saved.counted,
             names: Mutex::default(),
@@ -133,19 +136,28 @@ impl Memory {
             state,
             data_set,
             saving: tokio::sync::Mutex::default(),
-            edition: AtomicU64::new(0),
+            edition: Mutex::default(),
             audit_due: AtomicBool::new(false),
             verified: tokio::sync::Mutex::default(),
             wakes: Wakes::default(),
         }))
     }
 
-    /// The ledger. Nobody keeps it across an await point, and no scrape needs it.
-    pub fn ledger(&self) -> MutexGuard<'_, Ledger> {
-        lock(&self.0.ledger)
+    /// The ledger of an edition of the database: the way in for whoever enters what was read.
+    ///
+    /// # Errors
+    ///
+    /// If the database was exchanged since.
+    pub fn ledger_at(&self, edition: Edition) -> Result<Known<'_, Ledger>, Failure> {
+        self.0.ledger.at(edition)
     }
 
-    /// A ledger beside these memory, in which a history that ends at `end` is looked back on.
+    /// The ledger of the database as it is now: for whoever enters nothing that was read.
+    pub fn ledger_now(&self) -> Known<'_, Ledger> {
+        self.0.ledger.now()
+    }
+
+    /// A ledger beside this one, in which a history that ends at `end` is looked back on.
     pub fn ledger_of_past(&self, end: ObjectId) -> Ledger {
         let Blank { limits, timezone, reach, .. } = self.0.blank;
         Ledger::of_past(limits, Days::new(timezone, reach), end)
@@ -161,7 +173,7 @@ impl Memory {
         lock(&self.0.names)
     }
 
-    /// What the counters had shown when the memory were opened.
+    /// What the counters had shown when the memory was opened.
     pub fn shown(&self) -> Shown {
         lock(&self.0.shown).clone()
     }
@@ -171,48 +183,33 @@ impl Memory {
         &self.0.wakes
     }
 
-    /// The server processes whose database was found to be the one of these memory.
+    /// The server processes whose database was found to be the one that is remembered.
     pub async fn verified(&self) -> tokio::sync::MutexGuard<'_, HashSet<Option<ObjectId>>> {
         self.0.verified.lock().await
     }
 
-    /// Another number after the memory were begun anew.
-    pub fn edition(&self) -> u64 {
-        self.0.edition.load(Ordering::Acquire)
-    }
-
-    /// Fails if the memory were begun anew since they had the number `edition`: what was read then is
-    /// not for them.
-    ///
-    /// # Errors
-    ///
-    /// See above.
-    pub fn check(&self, edition: u64) -> Result<(), Failure> {
-        if self.edition() == edition {
-            return Ok(());
-        }
-        Err(Failure {
-            reason: Reason::Query,
-            answered: true,
-            message: "the database was exchanged while it was read".to_owned(),
-        })
+    /// The edition of the database that is watched now.
+    pub fn edition(&self) -> Edition {
+        *lock(&self.0.edition)
     }
 
     /// Begins anew with another database: what was known is set aside.
-    pub fn begin_anew(&self, why: &str) {
+    pub async fn begin_anew(&self, why: &str) {
+        // What is being saved is of the database before.
+        let _saving = self.0.saving.lock().await;
         if self.0.state.is_on() {
             self.0.state.set_aside(why);
             self.0.data_set.keep(&self.0.state);
         } else {
             error!("{why}; counters begin again at what is stored");
         }
-        let mut ledger = self.ledger();
-        *ledger = self.0.blank.ledger(None);
-        for counted in self.0.counted.all() {
-            counted.reset();
-        }
         *lock(&self.0.shown) = Shown::default();
-        self.0.edition.fetch_add(1, Ordering::Release);
+        let mut edition = lock(&self.0.edition);
+        *edition = edition.next();
+        self.0.ledger.begin(*edition, self.0.blank.ledger(None));
+        for counted in self.0.counted.all() {
+            counted.begin(*edition);
+        }
         for wake in [&self.0.wakes.baseline, &self.0.wakes.messages] {
             wake.notify_one();
         }
@@ -229,8 +226,8 @@ impl Memory {
         self.0.audit_due.load(Ordering::Acquire)
     }
 
-    /// Notes that the audit that was asked for has been made.
-    pub fn audited(&self) {
+    /// Notes that an audit begins: one that is asked for from now on comes after it.
+    pub fn begin_audit(&self) {
         self.0.audit_due.store(false, Ordering::Release);
     }
 
@@ -255,14 +252,14 @@ impl Memory {
         let _saving = self.0.saving.lock().await;
         let mut sections: Vec<Section> = Vec::from_iter(shown);
         {
-            let mut ledger = self.ledger();
+            let mut ledger = self.ledger_now();
             if ledger.take_changed() {
                 sections.extend(encoded(MESSAGES, &ledger.saved));
             }
         }
         let saved = sections.is_empty() || self.0.state.save(sections).await;
         if !saved {
-            self.ledger().not_saved();
+            self.ledger_now().not_saved();
         }
         saved
     }
@@ -272,6 +269,7 @@ impl Memory {
         if !self.0.state.is_on() {
             return;
         }
+        let _saving = self.0.saving.lock().await;
         if let Some(section) = counted.changed_section()
             && !self.0.state.save(vec![section]).await
         {

@@ -7,7 +7,8 @@
 //!   local day; [`appended`]: sums over collections to which documents are only ever added; [`scans`]:
 //!   collections whose documents change and go;
 //! * [`families`]: what is shown of all that;
-//! * [`memory`]: what the collectors share and the state file keeps; [`names`]: those of people who are
+//! * [`memory`]: what the collectors share and the state file keeps, and [`edition`]: of which
+//!   database it is; [`names`]: those of people who are
 //!   shown;
 //! * [`collectors`]: the questions asked;
 //! * [`backfill`]: what the metrics would have shown at earlier moments.
@@ -19,6 +20,7 @@ pub mod collectors;
 pub mod database;
 pub mod days;
 pub mod documents;
+pub mod edition;
 pub mod families;
 pub mod groups;
 pub mod memory;
@@ -126,7 +128,13 @@ impl LibreChat {
     }
 
     fn auditor(&self) -> Audit {
-        Audit::new(self.store.clone(), self.memory.clone(), &self.settings, self.history_needed)
+        Audit::new(
+            self.store.clone(),
+            self.memory.clone(),
+            &self.settings,
+            self.general.timezone,
+            self.history_needed,
+        )
     }
 
     fn growth(&self) -> Vec<Box<dyn Collector>> {
@@ -240,7 +248,8 @@ impl source::Source for LibreChat {
         collectors.push(Box::new(Inventory::new(store.clone(), interval)));
         if self.history_needed {
             let rate = settings.baseline_rate;
-            let baseline = Baseline::new(store.clone(), memory.clone(), groups, rate);
+            let shown_for = settings.feedback_interval * general.stale_after;
+            let baseline = Baseline::new(store.clone(), memory.clone(), groups, rate, shown_for);
             collectors.push(Box::new(baseline));
         }
         if groups.has_any(&[USER, MODEL, AGENT, ACCOUNT]) {

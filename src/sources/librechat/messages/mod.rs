@@ -26,9 +26,11 @@ pub mod tail;
 pub mod totals;
 pub mod windows;
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use mongodb::bson::oid::ObjectId;
 
 use crate::sources::librechat::days::Days;
@@ -54,7 +56,9 @@ pub struct Ledger {
     people: People,
     days: Days,
     /// What was sealed when the days were last forgotten; `None`: nothing.
-    sealed_before: Option<SealedBefore>,
+    sealed_before: Option<Arc<SealedBefore>>,
+    /// The same for local days that were forgotten one by one.
+    sealed_before_of: BTreeMap<NaiveDate, Arc<SealedBefore>>,
     /// From this `_id` on, no message that a window may show is missing.
     windows_from: ObjectId,
     changed: bool,
@@ -75,7 +79,8 @@ impl Ledger {
         Ledger {
             limits,
             windows_from: saved.watermark.unwrap_or(FIRST),
-            sealed_before: (!saved.is_new()).then(|| SealedBefore::now(&saved)),
+            sealed_before: (!saved.is_new()).then(|| Arc::new(SealedBefore::now(&saved))),
+            sealed_before_of: BTreeMap::new(),
             saved,
             people: People::default(),
             days,
@@ -104,6 +109,7 @@ impl Ledger {
         self.windows_from = watermark;
         if let Some(history) = &mut self.saved.history {
             history.end = watermark;
+            self.saved.ratings.begin(watermark, now);
         }
         self.changed = true;
         watermark
@@ -140,6 +146,11 @@ impl Ledger {
             windows.add(entry, *id >= settled);
         }
         (self.windows_from <= at(now - self.behind())).then_some(windows)
+    }
+
+    /// Whether the first pass still has to see the ratings of the history.
+    pub fn reads_ratings(&self) -> bool {
+        self.saved.history.is_some()
     }
 
     /// Takes the answer of a sweep for feedback.

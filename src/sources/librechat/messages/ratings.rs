@@ -1,8 +1,9 @@
 //! What people think of the messages now.
 //!
 //! People rate old messages, change their minds and take ratings back, so ratings are no sums that
-//! only grow. A sweep asks for all feedback on messages before the watermark of its start; what has
-//! passed the watermark since is kept one by one; younger feedback is in the tail.
+//! only grow. The first pass sees all of them. After it, a sweep now and then asks for all feedback on
+//! messages before the watermark of its start; what has passed the watermark since is kept one by one; younger
+//! feedback is in the tail.
 
 use std::collections::BTreeMap;
 use std::ops::AddAssign;
@@ -163,6 +164,9 @@ impl Sweep {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Ratings {
     sweep: Option<Sweep>,
+    /// What the first pass has seen so far, in the place of a first sweep.
+    #[serde(default)]
+    first_pass: Option<Sweep>,
     #[serde(serialize_with = "as_pairs", deserialize_with = "of_pairs")]
     since: BTreeMap<ObjectId, Rated>,
 }
@@ -181,6 +185,25 @@ fn of_pairs<'de, D: Deserializer<'de>>(
 }
 
 impl Ratings {
+    /// Begins with the first pass over the messages before `end`.
+    pub fn begin(&mut self, end: ObjectId, now: DateTime<Utc>) {
+        self.first_pass = Some(Sweep::new(end, now));
+    }
+
+    /// Adds the feedback on a message of the history, where the first pass began here.
+    pub fn read(&mut self, rated: &Rated) {
+        if let Some(sweep) = &mut self.first_pass {
+            sweep.add(rated);
+        }
+    }
+
+    /// Ends the first pass, whose answer becomes too old to be shown at `stale_at`.
+    pub fn all_read(&mut self, stale_at: DateTime<Utc>) {
+        if let Some(sweep) = self.first_pass.take() {
+            self.swept(Sweep { stale_at, ..sweep });
+        }
+    }
+
     /// Notes the feedback on a message that the watermark passes.
     pub fn settled(&mut self, id: ObjectId, rated: Rated) {
         self.since.insert(id, rated);

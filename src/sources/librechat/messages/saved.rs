@@ -6,7 +6,7 @@ use mongodb::bson::oid::ObjectId;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::exposition::labels::Labels;
-use crate::sources::librechat::documents::object_id::{day_of, start_of};
+use crate::sources::librechat::documents::object_id::{after, day_of, start_of};
 use crate::sources::librechat::messages::entry::{Entry, FirstReply};
 use crate::sources::librechat::messages::ratings::Ratings;
 use crate::sources::librechat::messages::totals::{Answer, Totals};
@@ -106,6 +106,15 @@ impl Saved {
         self.sealed += late;
     }
 
+    /// The point before which all messages were read: the watermark, or how far the first pass has come.
+    /// `None` before anything was read.
+    pub fn read_until(&self) -> Option<ObjectId> {
+        match self.history {
+            Some(history) if history.read_to < history.end => Some(after(history.read_to)),
+            _ => self.watermark,
+        }
+    }
+
     /// How many messages of a day are known that lie before `end`.
     pub fn known(&self, day: u32, end: ObjectId) -> u64 {
         let sealed = self.days.get(&day).map_or(0, |day| day.totals.messages);
@@ -113,7 +122,7 @@ impl Saved {
     }
 
     /// The sums over these messages. A question without an answer counts as if none came any more.
-    pub fn tally_of(&self, day: u32, end: ObjectId) -> Totals {
+    pub fn totals_of(&self, day: u32, end: ObjectId) -> Totals {
         let mut totals = self.days.get(&day).map(|day| day.totals.clone()).unwrap_or_default();
         for entry in self.unsealed_of(day, end) {
             add_settled(&mut totals, entry);
