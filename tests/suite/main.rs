@@ -23,6 +23,7 @@ mod world;
 
 mod alerts;
 mod attacks;
+mod audits;
 mod catalogue;
 mod collectors;
 mod commands;
@@ -35,6 +36,7 @@ mod fixtures_equal;
 mod fuzzed;
 mod histories;
 mod hostile;
+mod interleaving;
 mod kills;
 mod odd_accounts;
 mod odd_documents;

@@ -1,7 +1,7 @@
 //! What the collectors of LibreChat share: the ledger, the counts of other collections, and the state
 //! file in which both survive a restart.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -18,7 +18,7 @@ use crate::exposition::Series;
 use crate::exposition::series::Shown;
 use crate::sources::librechat::appended::collections::{AnyCollection, Collections};
 use crate::sources::librechat::days::{Days, Reach};
-use crate::sources::librechat::edition::{Edition, Known, OfEdition};
+use crate::sources::librechat::edition::{Edition, Known, OfEdition, Verified};
 use crate::sources::librechat::groups::{AGENT, TOOL};
 use crate::sources::librechat::messages::saved::Saved;
 use crate::sources::librechat::messages::{Ledger, Limits};
@@ -47,7 +47,7 @@ struct Shared {
     edition: Mutex<Edition>,
     audit_due: AtomicBool,
     /// The server processes whose database was found to be the one that is remembered.
-    verified: tokio::sync::Mutex<HashSet<Option<ObjectId>>>,
+    verified: tokio::sync::Mutex<Verified>,
     wakes: Wakes,
 }
 
@@ -183,8 +183,8 @@ impl Memory {
         &self.0.wakes
     }
 
-    /// The server processes whose database was found to be the one that is remembered.
-    pub async fn verified(&self) -> tokio::sync::MutexGuard<'_, HashSet<Option<ObjectId>>> {
+    /// Which server processes have the database that is remembered.
+    pub async fn verified(&self) -> tokio::sync::MutexGuard<'_, Verified> {
         self.0.verified.lock().await
     }
 

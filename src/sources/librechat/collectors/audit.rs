@@ -192,6 +192,9 @@ impl Audit {
             }
         };
         self.note(Late { collection, date: date(day), documents });
+        for wake in [&self.memory.wakes().days, &self.memory.wakes().messages] {
+            wake.notify_one();
+        }
         match counted {
             Some(counted) => self.memory.save_counted(counted).await,
             None => self.memory.save_ledger(None).await,
@@ -276,12 +279,6 @@ impl Audit {
     async fn end(&mut self) {
         self.record.last = Some(self.store.now().timestamp_millis());
         self.memory.save_audit(&self.record).await;
-        if self.found.is_empty() {
-            return;
-        }
-        for wake in [&self.memory.wakes().days, &self.memory.wakes().messages] {
-            wake.notify_one();
-        }
     }
 
     fn wait(&self, until_next: Duration) -> Answer {

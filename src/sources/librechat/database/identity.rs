@@ -12,7 +12,7 @@ use tracing::warn;
 use crate::engine::collector::{Failure, Reason, Refresh};
 use crate::sources::librechat::database::store::{Store, documents, read_all};
 use crate::sources::librechat::documents::message::Message;
-use crate::sources::librechat::edition::Edition;
+use crate::sources::librechat::edition::{Edition, Verified};
 use crate::sources::librechat::memory::Memory;
 
 /// How many messages are looked for at most.
@@ -39,15 +39,25 @@ pub async fn present(
     memory: &Memory,
     refresh: &Refresh,
 ) -> Result<Present, Failure> {
+    // Those that are known before the server answers are of the database that it has, if it is known: what
+    // is read after its answer may be of another already.
+    let samples = memory.ledger_now().saved.samples(SAMPLES);
     let server = store.mongo().hello().await?;
     let mut verified = memory.verified().await;
-    let edition = memory.edition();
-    if !verified.contains(&server.process) && verify(store, memory, refresh).await? {
+    if verified.processes.contains(&server.process) {
+        verified.samples = Some(samples);
+    } else {
+        let edition = memory.edition();
+        let samples = verified.samples.take().unwrap_or(samples);
+        let same = verify(store, memory, &samples, refresh).await;
+        verified.samples = Some(samples);
         if memory.edition() != edition {
             // The processes that answered before had the other database.
-            verified.clear();
+            *verified = Verified { samples: Some(Vec::new()), ..Verified::default() };
         }
-        verified.insert(server.process);
+        if same? {
+            verified.processes.insert(server.process);
+        }
     }
     let now = store.now();
     Ok(Present { now: server.time.map_or(now, |time| time.min(now)), edition: memory.edition() })
@@ -63,24 +73,26 @@ pub async fn present_compared(
     memory: &Memory,
     refresh: &Refresh,
 ) -> Result<Present, Failure> {
-    memory.verified().await.clear();
+    memory.verified().await.processes.clear();
     present(store, memory, refresh).await
 }
 
-/// Compares the database with the memory, and begins it anew if it is another one. False if there is
-/// nothing to compare yet.
+/// Compares the database with the memory, of which some messages are `samples`, and begins it anew if it is
+/// another one. False if there is nothing to compare yet.
 ///
 /// # Errors
 ///
 /// As for [`present`].
-async fn verify(store: &Store, memory: &Memory, refresh: &Refresh) -> Result<bool, Failure> {
+async fn verify(
+    store: &Store,
+    memory: &Memory,
+    samples: &[ObjectId],
+    refresh: &Refresh,
+) -> Result<bool, Failure> {
     let stored = store.mongo().collection_identity(Message::COLLECTION).await?;
-    let (known, is_empty, samples) = {
+    let (known, is_empty) = {
         let saved = &memory.ledger_now().saved;
-        let sealed = saved.days.values().map(|day| day.sample);
-        let samples: Vec<ObjectId> =
-            saved.entries.keys().rev().copied().chain(sealed).take(SAMPLES).collect();
-        (saved.collection.clone(), saved.is_empty(), samples)
+        (saved.collection.clone(), saved.is_empty())
     };
     let Some(stored) = stored else {
         return if is_empty { Ok(false) } else { Err(gone(store)) };
@@ -109,7 +121,7 @@ async fn verify(store: &Store, memory: &Memory, refresh: &Refresh) -> Result<boo
 }
 
 /// Whether one of the messages is stored.
-async fn is_stored(store: &Store, ids: Vec<ObjectId>, refresh: &Refresh) -> Result<bool, Failure> {
+async fn is_stored(store: &Store, ids: &[ObjectId], refresh: &Refresh) -> Result<bool, Failure> {
     let id = doc! { "$in": ids };
     let cursor = store.find_by_id(Message::COLLECTION, id, doc! { "_id": 1 }, refresh).await?;
     let batches = read_all(cursor, refresh).await?;

@@ -106,6 +106,12 @@ impl Saved {
         self.sealed += late;
     }
 
+    /// Some messages that are known, at most `count`: the youngest, and one of each day.
+    pub fn samples(&self, count: usize) -> Vec<ObjectId> {
+        let sealed = self.days.values().map(|day| day.sample);
+        self.entries.keys().rev().copied().chain(sealed).take(count).collect()
+    }
+
     /// The point before which all messages were read: the watermark, or how far the first pass has come.
     /// `None` before anything was read.
     pub fn read_until(&self) -> Option<ObjectId> {
