@@ -80,6 +80,7 @@ use crate::sources::librechat::settings::NamedBy;
 /// LibreChat.
 pub const KIND: Kind = Kind {
     name: "librechat",
+    title: "LibreChat",
     settings: settings::all,
     is_given: Settings::are_given,
     read: |reader| Some(Arc::new(Settings::read(reader)?)),
@@ -229,7 +230,7 @@ impl source::Source for LibreChat {
     }
 
     fn title(&self) -> String {
-        format!("LibreChat, database {}", self.settings.database)
+        format!("{}, database {}", KIND.title, self.settings.database)
     }
 
     fn families(&self) -> Vec<&'static Description> {
