@@ -46,3 +46,4 @@ mod settings;
 mod soak;
 mod state;
 mod status;
+mod upgrade;

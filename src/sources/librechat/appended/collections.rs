@@ -7,23 +7,24 @@ use mongodb::bson::oid::ObjectId;
 use mongodb::raw_batch_cursor::RawBatch;
 use tracing::error;
 
-use crate::engine::state::{Section, StateFile, Unusable, encode};
+use crate::engine::state::{Part, Section, StateFile, encode};
 use crate::sources::librechat::appended::spending::Spending;
 use crate::sources::librechat::appended::spending_of_users::SpendingOfUsers;
 use crate::sources::librechat::appended::sums::{Appended, Sums};
 use crate::sources::librechat::database::store::documents;
+use crate::sources::librechat::sections;
 
 /// What was counted of a collection, and where it is kept.
 pub struct Collection<S: Sums> {
     collection: &'static str,
-    section: &'static str,
+    part: &'static Part,
     counted: Mutex<Appended<S>>,
 }
 
 impl<S: Sums> Collection<S> {
     /// A collection in which nothing was counted, about a collection and kept in a section of the state file.
-    pub fn new(collection: &'static str, section: &'static str) -> Collection<S> {
-        Collection { collection, section, counted: Mutex::default() }
+    pub fn new(collection: &'static str, part: &'static Part) -> Collection<S> {
+        Collection { collection, part, counted: Mutex::default() }
     }
 
     /// What was counted. Nobody keeps it across an await point.
@@ -50,13 +51,13 @@ impl Default for Collections {
     /// Memory in which nothing was counted.
     fn default() -> Collections {
         Collections {
-            conversations: Collection::new("conversations", "librechat.conversations").into(),
-            users: Collection::new("users", "librechat.users").into(),
-            files: Collection::new("files", "librechat.files").into(),
-            transactions: Collection::new("transactions", "librechat.transactions").into(),
+            conversations: Collection::new("conversations", &sections::CONVERSATIONS).into(),
+            users: Collection::new("users", &sections::USERS).into(),
+            files: Collection::new("files", &sections::FILES).into(),
+            transactions: Collection::new("transactions", &sections::TRANSACTIONS).into(),
             transactions_of_users: Collection::new(
                 "transactions",
-                "librechat.transactions_of_users",
+                &sections::TRANSACTIONS_OF_USERS,
             )
             .into(),
         }
@@ -81,20 +82,20 @@ pub trait AnyCollection: Send + Sync {
     /// The name of the collection.
     fn name(&self) -> &'static str;
 
-    /// Takes what `state` knows of it, where it knows anything.
-    ///
-    /// # Errors
-    ///
-    /// If its section does not hold what this version expects.
-    fn load(&self, state: &StateFile) -> Result<(), Unusable>;
+    /// The name of its section of the state file.
+    fn section_name(&self) -> &'static str;
+
+    /// Takes what `state` knows of it, where it knows anything that can be used.
+    fn load(&self, state: &StateFile);
 
     /// Forgets everything.
     fn reset(&self);
 
-    /// Its section of the state file, where something has changed since this was last asked.
+    /// Its section of the state file, where something has changed since this was last asked. Encoding it
+    /// may take long, so that no task may ask.
     fn changed_section(&self) -> Option<Section>;
 
-    /// Notes that a save failed.
+    /// Notes that the section which was last asked for was not saved.
     fn not_saved(&self);
 
     /// The first day of which a document is known, and the watermark; `None` where days are not kept.
@@ -124,9 +125,12 @@ impl<S: Sums> AnyCollection for Collection<S> {
         self.collection
     }
 
-    fn load(&self, state: &StateFile) -> Result<(), Unusable> {
-        *self.counted() = state.section(self.section)?.unwrap_or_default();
-        Ok(())
+    fn section_name(&self) -> &'static str {
+        self.part.name
+    }
+
+    fn load(&self, state: &StateFile) {
+        *self.counted() = state.section_or_set_aside(self.part).unwrap_or_default();
     }
 
     fn reset(&self) {
@@ -134,10 +138,13 @@ impl<S: Sums> AnyCollection for Collection<S> {
     }
 
     fn changed_section(&self) -> Option<Section> {
-        let mut counted = self.counted();
-        let section = counted.take_changed().then(|| encode(self.section, &*counted))?;
-        section
-            .inspect_err(|error| error!(self.section, "the state cannot be encoded: {error}"))
+        // A copy, because whoever enters documents would wait until all of it is encoded.
+        let counted = {
+            let mut counted = self.counted();
+            counted.take_changed().then(|| counted.clone())?
+        };
+        encode(self.part, &counted)
+            .inspect_err(|error| error!(self.part.name, "the state cannot be encoded: {error}"))
             .ok()
     }
 
