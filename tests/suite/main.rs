@@ -43,6 +43,7 @@ mod protection;
 mod replica_set;
 mod secrets;
 mod settings;
+mod slow_disk;
 mod soak;
 mod state;
 mod status;

@@ -293,7 +293,9 @@ impl Memory {
         match giving.await {
             // The state file tells when it cannot be written, and the next save tries again.
             Ok(saving) => drop(saving.await),
-            Err(error) => error!("the state cannot be encoded: {error}"),
+            Err(error) if error.is_panic() => error!("the state cannot be encoded: {error}"),
+            // The process ends before anything of it was shown.
+            Err(_) => {}
         }
     }
 
