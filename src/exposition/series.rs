@@ -55,11 +55,6 @@ impl Series {
         std::mem::take(&mut self.changed)
     }
 
-    /// Notes that a save failed, so that the next refresh tries again.
-    pub fn not_saved(&mut self) {
-        self.changed = true;
-    }
-
     /// Adds a family of samples to `families`; a counter with at least the value it has shown before.
     pub fn add(
         &mut self,

@@ -45,6 +45,8 @@ mod protection;
 mod replica_set;
 mod secrets;
 mod settings;
+mod slow_disk;
 mod soak;
 mod state;
 mod status;
+mod upgrade;

@@ -7,8 +7,8 @@
 //!   local day; [`appended`]: sums over collections to which documents are only ever added; [`scans`]:
 //!   collections whose documents change and go;
 //! * [`families`]: what is shown of all that;
-//! * [`memory`]: what the collectors share and the state file keeps, and [`edition`]: of which
-//!   database it is; [`names`]: those of people who are
+//! * [`memory`]: what the collectors share and the state file keeps in [`sections`], and [`edition`]: of
+//!   which database it is; [`names`]: those of people who are
 //!   shown;
 //! * [`collectors`]: the questions asked;
 //! * [`backfill`]: what the metrics would have shown at earlier moments.
@@ -28,6 +28,7 @@ pub mod messages;
 pub mod names;
 pub mod peers;
 pub mod scans;
+pub mod sections;
 pub mod settings;
 
 use std::collections::HashMap;

@@ -8,24 +8,25 @@ use mongodb::raw_batch_cursor::RawBatch;
 use tracing::error;
 
 use crate::engine::collector::Failure;
-use crate::engine::state::{Section, StateFile, Unusable, encode};
+use crate::engine::state::{Part, Section, StateFile, encode};
 use crate::sources::librechat::appended::spending::Spending;
 use crate::sources::librechat::appended::spending_of_users::SpendingOfUsers;
 use crate::sources::librechat::appended::sums::{Appended, Sums};
 use crate::sources::librechat::database::store::documents;
 use crate::sources::librechat::edition::{Edition, Known, OfEdition};
+use crate::sources::librechat::sections;
 
 /// What was counted of a collection, and where it is kept.
 pub struct Collection<S: Sums> {
     collection: &'static str,
-    section: &'static str,
+    part: &'static Part,
     counted: OfEdition<Appended<S>>,
 }
 
 impl<S: Sums> Collection<S> {
     /// A collection of which nothing was counted, kept in a section of the state file.
-    pub fn new(collection: &'static str, section: &'static str) -> Collection<S> {
-        Collection { collection, section, counted: OfEdition::default() }
+    pub fn new(collection: &'static str, part: &'static Part) -> Collection<S> {
+        Collection { collection, part, counted: OfEdition::default() }
     }
 
     /// What was counted of an edition of the database.
@@ -61,13 +62,13 @@ impl Default for Collections {
     /// Memory in which nothing was counted.
     fn default() -> Collections {
         Collections {
-            conversations: Collection::new("conversations", "librechat.conversations").into(),
-            users: Collection::new("users", "librechat.users").into(),
-            files: Collection::new("files", "librechat.files").into(),
-            transactions: Collection::new("transactions", "librechat.transactions").into(),
+            conversations: Collection::new("conversations", &sections::CONVERSATIONS).into(),
+            users: Collection::new("users", &sections::USERS).into(),
+            files: Collection::new("files", &sections::FILES).into(),
+            transactions: Collection::new("transactions", &sections::TRANSACTIONS).into(),
             transactions_of_users: Collection::new(
                 "transactions",
-                "librechat.transactions_of_users",
+                &sections::TRANSACTIONS_OF_USERS,
             )
             .into(),
         }
@@ -92,21 +93,18 @@ pub trait AnyCollection: Send + Sync {
     /// The name of the collection.
     fn name(&self) -> &'static str;
 
-    /// Takes what `state` knows of it, where it knows anything.
-    ///
-    /// # Errors
-    ///
-    /// If its section does not hold what this version expects.
-    fn load(&self, state: &StateFile) -> Result<(), Unusable>;
+    /// The name of its section of the state file.
+    fn section_name(&self) -> &'static str;
+
+    /// Takes what `state` knows of it, where it knows anything that can be used.
+    fn load(&self, state: &StateFile);
 
     /// Begins anew with another edition of the database.
     fn begin(&self, edition: Edition);
 
-    /// Its section of the state file, where something has changed since this was last asked.
+    /// Its section of the state file, where something has changed since this was last asked. Encoding it
+    /// may take long, so that no task may ask.
     fn changed_section(&self) -> Option<Section>;
-
-    /// Notes that a save failed.
-    fn not_saved(&self);
 
     /// The first day of which a document is known, and the watermark; `None` where days are not kept.
     fn days(&self) -> Option<(u32, ObjectId)>;
@@ -147,9 +145,12 @@ impl<S: Sums> AnyCollection for Collection<S> {
         self.collection
     }
 
-    fn load(&self, state: &StateFile) -> Result<(), Unusable> {
-        *self.now() = state.section(self.section)?.unwrap_or_default();
-        Ok(())
+    fn section_name(&self) -> &'static str {
+        self.part.name
+    }
+
+    fn load(&self, state: &StateFile) {
+        *self.now() = state.section_or_set_aside(self.part).unwrap_or_default();
     }
 
     fn begin(&self, edition: Edition) {
@@ -157,15 +158,14 @@ impl<S: Sums> AnyCollection for Collection<S> {
     }
 
     fn changed_section(&self) -> Option<Section> {
-        let mut counted = self.now();
-        let section = counted.take_changed().then(|| encode(self.section, &*counted))?;
-        section
-            .inspect_err(|error| error!(self.section, "the state cannot be encoded: {error}"))
+        // A copy, because whoever enters documents would wait until all of it is encoded.
+        let counted = {
+            let mut counted = self.now();
+            counted.take_changed().then(|| counted.clone())?
+        };
+        encode(self.part, &counted)
+            .inspect_err(|error| error!(self.part.name, "the state cannot be encoded: {error}"))
             .ok()
-    }
-
-    fn not_saved(&self) {
-        self.now().not_saved();
     }
 
     fn days(&self) -> Option<(u32, ObjectId)> {

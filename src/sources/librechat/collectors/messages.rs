@@ -117,7 +117,7 @@ impl Collector for Messages {
             let families = self.page.families(&mut ledger, self.store.now());
             families.counting_since(ledger.begins())
         };
-        self.memory.save_ledger(Some(self.page.shown())).await;
+        self.memory.save_ledger(Some((edition, self.page.shown()))).await;
         Ok(families.into())
     }
 }

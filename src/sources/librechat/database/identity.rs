@@ -114,7 +114,7 @@ async fn verify(
             "the collection `messages` of {database:?} was made anew and none of the messages known \
              is in it, so it is another database"
         );
-        memory.begin_anew(&why).await;
+        memory.begin_anew(why).await;
         memory.ledger_now().name_collection(stored);
     }
     Ok(true)

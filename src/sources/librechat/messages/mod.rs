@@ -177,11 +177,6 @@ impl Ledger {
         std::mem::take(&mut self.changed)
     }
 
-    /// Notes that a save failed, so that the next refresh tries again.
-    pub fn not_saved(&mut self) {
-        self.changed = true;
-    }
-
     /// How far behind the present the history ends.
     fn behind(&self) -> Duration {
         self.limits.settling_time.max(WINDOW + Duration::from_secs(1))
