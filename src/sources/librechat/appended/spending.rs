@@ -97,7 +97,7 @@ impl Sums for Spending {
             None => {}
         }
         for field in entry.malformed.fields() {
-            *self.malformed.entry(field).or_default() += 1;
+            *self.malformed.entry(field.clone()).or_default() += 1;
         }
     }
 

@@ -64,7 +64,7 @@ impl Collector for ScanCollector {
                 let mut of_document = Malformed::default();
                 scan.add(document, &mut of_document);
                 for field in of_document.fields() {
-                    *malformed.entry(field).or_default() += 1;
+                    *malformed.entry(field.clone()).or_default() += 1;
                 }
             }
         }

@@ -172,7 +172,7 @@ impl Entry {
                 model: labels.label_or_unknown(message.model),
                 endpoint: labels.label_or_unknown(message.endpoint),
                 tool_calls,
-                malformed: message.malformed,
+                malformed: message.malformed.clone(),
             },
             answer: None,
             user,

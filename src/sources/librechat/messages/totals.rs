@@ -202,7 +202,7 @@ impl Totals {
         }
         self.add_tool_calls(message);
         for field in message.malformed.fields() {
-            *self.malformed.entry(field).or_default() += 1;
+            *self.malformed.entry(field.clone()).or_default() += 1;
         }
     }
 
@@ -306,12 +306,13 @@ fn count_pair(pairs: &mut FxHashMap<(Label, Label), u64>, pair: (Label, Label)) 
 }
 
 /// By how much each sum is more than that of the same key of `known`.
-pub fn all_beyond<K: Eq + Hash + Copy, V: Surplus + Default>(
+pub fn all_beyond<K: Eq + Hash + Clone, V: Surplus + Default>(
     sums: &FxHashMap<K, V>,
     known: &FxHashMap<K, V>,
 ) -> FxHashMap<K, V> {
     let nothing = V::default();
-    let beyond = |(key, sum): (&K, &V)| (*key, sum.beyond(known.get(key).unwrap_or(&nothing)));
+    let beyond =
+        |(key, sum): (&K, &V)| (key.clone(), sum.beyond(known.get(key).unwrap_or(&nothing)));
     sums.iter().map(beyond).collect()
 }
 

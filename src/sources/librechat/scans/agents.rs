@@ -12,6 +12,11 @@ use crate::sources::librechat::documents::field::{Field, Malformed};
 use crate::sources::librechat::families::writer::{Column, FamilyWriter};
 use crate::sources::librechat::scans::{Scan, text};
 
+const MODEL: Field = Field::at("model");
+const PROVIDER: Field = Field::at("provider");
+const ID: Field = Field::at("id");
+const NAME: Field = Field::at("name");
+
 /// The agents now.
 #[derive(Debug, Default)]
 pub struct Agents(BTreeSet<Row>);
@@ -34,7 +39,7 @@ impl Scan for Agents {
     }
 
     fn add(&mut self, document: &RawDocument, malformed: &mut Malformed) {
-        let fields = [Field::AgentId, Field::AgentName, Field::AgentProvider, Field::AgentModel];
+        let fields = [&ID, &NAME, &PROVIDER, &MODEL];
         let [id, name, provider, model] = fields.map(|field| text(document, field, malformed));
         let Some(id) = id else { return };
         let others = [name, provider, model].map(|text| text.unwrap_or(UNKNOWN));

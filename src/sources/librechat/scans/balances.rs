@@ -10,6 +10,8 @@ use crate::sources::librechat::families::writer::FamilyWriter;
 use crate::sources::librechat::messages::totals::Tokens;
 use crate::sources::librechat::scans::{Scan, get};
 
+const TOKEN_CREDITS: Field = Field::at("tokenCredits");
+
 /// All balances together, and how many are used up.
 #[derive(Debug, Default)]
 pub struct Balances {
@@ -37,7 +39,7 @@ impl Scan for Balances {
     }
 
     fn add(&mut self, document: &RawDocument, malformed: &mut Malformed) {
-        let field = Field::BalanceTokenCredits;
+        let field = &TOKEN_CREDITS;
         let credits = get(document, field, malformed);
         let credits = credits.and_then(|value| amount(value, field, malformed));
         if malformed.contains(field) {

@@ -8,6 +8,9 @@ use crate::sources::librechat::documents::field::{Field, Malformed};
 use crate::sources::librechat::families::writer::FamilyWriter;
 use crate::sources::librechat::scans::{Scan, time};
 
+const DISPLAY_FROM: Field = Field::at("displayFrom");
+const DISPLAY_TO: Field = Field::at("displayTo");
+
 /// Banners that are displayed now.
 #[derive(Debug, Default)]
 pub struct Banners {
@@ -33,8 +36,8 @@ impl Scan for Banners {
     }
 
     fn add(&mut self, document: &RawDocument, malformed: &mut Malformed) {
-        let from = time(document, Field::BannerDisplayFrom, malformed);
-        let to = time(document, Field::BannerDisplayTo, malformed);
+        let from = time(document, &DISPLAY_FROM, malformed);
+        let to = time(document, &DISPLAY_TO, malformed);
         let displayed =
             from.is_some_and(|from| from <= self.now) && to.is_none_or(|to| to >= self.now);
         self.active += u64::from(displayed);

@@ -12,6 +12,9 @@ use crate::sources::librechat::families::writer::{Column, FamilyWriter};
 use crate::sources::librechat::messages::totals::Tokens;
 use crate::sources::librechat::scans::{Scan, get, text};
 
+const SOURCE: Field = Field::at("source");
+const BYTES: Field = Field::at("bytes");
+
 /// The bytes of the files now stored.
 #[derive(Debug, Default)]
 pub struct Files {
@@ -38,9 +41,9 @@ impl Scan for Files {
     }
 
     fn add(&mut self, document: &RawDocument, malformed: &mut Malformed) {
-        let source = self.labels.label_or_unknown(text(document, Field::FileSource, malformed));
-        let bytes = get(document, Field::FileBytes, malformed);
-        let bytes = bytes.and_then(|value| amount(value, Field::FileBytes, malformed));
+        let source = self.labels.label_or_unknown(text(document, &SOURCE, malformed));
+        let bytes = get(document, &BYTES, malformed);
+        let bytes = bytes.and_then(|value| amount(value, &BYTES, malformed));
         let sum = self.bytes.entry(source).or_default();
         if let Some(bytes) = bytes.filter(|bytes| bytes.is_positive) {
             *sum += bytes.size;

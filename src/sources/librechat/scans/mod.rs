@@ -42,19 +42,23 @@ pub trait Scan: Send {
 /// The value of a key; none where the bytes of the document are broken, which is noted.
 fn get<'a>(
     document: &'a RawDocument,
-    field: Field,
+    field: &Field,
     malformed: &mut Malformed,
 ) -> Option<RawBsonRef<'a>> {
-    crate::sources::librechat::documents::value::value_in(document, field.name(), field, malformed)
+    crate::sources::librechat::documents::value::value_in(document, field.path(), field, malformed)
 }
 
 /// The text of a key, where it is not empty.
-fn text<'a>(document: &'a RawDocument, field: Field, malformed: &mut Malformed) -> Option<&'a str> {
-    crate::sources::librechat::documents::value::text_in(document, field.name(), field, malformed)
+fn text<'a>(
+    document: &'a RawDocument,
+    field: &Field,
+    malformed: &mut Malformed,
+) -> Option<&'a str> {
+    crate::sources::librechat::documents::value::text_in(document, field.path(), field, malformed)
 }
 
 /// The time of a key.
-fn time(document: &RawDocument, field: Field, malformed: &mut Malformed) -> Option<DateTime<Utc>> {
+fn time(document: &RawDocument, field: &Field, malformed: &mut Malformed) -> Option<DateTime<Utc>> {
     let value = get(document, field, malformed)?;
     crate::sources::librechat::documents::value::time(value, field, malformed)
 }

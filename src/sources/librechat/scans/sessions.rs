@@ -8,6 +8,8 @@ use crate::sources::librechat::documents::field::{Field, Malformed};
 use crate::sources::librechat::families::writer::FamilyWriter;
 use crate::sources::librechat::scans::{Scan, time};
 
+const EXPIRATION: Field = Field::at("expiration");
+
 /// Sessions that have not expired.
 #[derive(Debug, Default)]
 pub struct Sessions {
@@ -33,7 +35,7 @@ impl Scan for Sessions {
     }
 
     fn add(&mut self, document: &RawDocument, malformed: &mut Malformed) {
-        let expires = time(document, Field::SessionExpiration, malformed);
+        let expires = time(document, &EXPIRATION, malformed);
         self.active += u64::from(expires.is_some_and(|expires| expires > self.now));
     }
 

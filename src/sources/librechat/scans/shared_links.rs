@@ -9,6 +9,9 @@ use crate::sources::librechat::documents::value::boolean;
 use crate::sources::librechat::families::writer::FamilyWriter;
 use crate::sources::librechat::scans::{Scan, get, time};
 
+const EXPIRED_AT: Field = Field::at("expiredAt");
+const IS_PUBLIC: Field = Field::at("isPublic");
+
 /// Shared links that work now.
 #[derive(Debug, Default)]
 pub struct SharedLinks {
@@ -34,10 +37,10 @@ impl Scan for SharedLinks {
     }
 
     fn add(&mut self, document: &RawDocument, malformed: &mut Malformed) {
-        let expired_at = time(document, Field::SharedLinkExpiredAt, malformed);
+        let expired_at = time(document, &EXPIRED_AT, malformed);
         // Older versions of LibreChat keep a link that was taken back, and say so.
-        let is_public = get(document, Field::SharedLinkIsPublic, malformed)
-            .and_then(|value| boolean(value, Field::SharedLinkIsPublic, malformed));
+        let is_public = get(document, &IS_PUBLIC, malformed)
+            .and_then(|value| boolean(value, &IS_PUBLIC, malformed));
         let works = expired_at.is_none_or(|time| time > self.now) && is_public != Some(false);
         self.active += u64::from(works);
     }

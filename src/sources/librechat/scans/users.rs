@@ -16,6 +16,11 @@ use crate::sources::librechat::memory::Memory;
 use crate::sources::librechat::scans::{Scan, text, time};
 use crate::sources::librechat::settings::NamedBy;
 
+const PROVIDER: Field = Field::at("provider");
+const ROLE: Field = Field::at("role");
+const CREATED_AT: Field = Field::at("createdAt");
+const EMAIL: Field = Field::at("email");
+
 /// How new a user is who is told to be new, in days.
 const WINDOWS: [i64; 3] = [1, 7, 30];
 
@@ -77,17 +82,17 @@ impl Scan for Users {
     }
 
     fn add(&mut self, document: &RawDocument, malformed: &mut Malformed) {
-        let provider = text(document, Field::UserProvider, malformed);
-        let role = text(document, Field::UserRole, malformed);
+        let provider = text(document, &PROVIDER, malformed);
+        let role = text(document, &ROLE, malformed);
         let labels = &mut self.labels;
         let row = (labels.label_or_unknown(provider), labels.label_or_unknown(role));
         *self.users.entry(row).or_default() += 1;
-        if let Some(created_at) = time(document, Field::UserCreatedAt, malformed) {
+        if let Some(created_at) = time(document, &CREATED_AT, malformed) {
             for (days, new) in WINDOWS.into_iter().zip(&mut self.new) {
                 *new += u64::from(created_at >= self.now - TimeDelta::days(days));
             }
         }
-        let email = text(document, Field::UserEmail, malformed);
+        let email = text(document, &EMAIL, malformed);
         if self.with_domains {
             let domain = email.and_then(|email| email.rsplit_once('@'));
             let domain = domain.map(|(_, domain)| domain.to_lowercase());
