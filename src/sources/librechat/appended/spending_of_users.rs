@@ -10,6 +10,7 @@ use crate::engine::pairs;
 use crate::exposition::labels::{Label, Labels};
 use crate::sources::librechat::appended::spending::Spent;
 use crate::sources::librechat::appended::sums::{Sums, add_each};
+use crate::sources::librechat::documents::classes;
 use crate::sources::librechat::documents::field::Field;
 use crate::sources::librechat::documents::transaction::{TokenType, Transaction, USER};
 use crate::sources::librechat::messages::totals::{Surplus, Tokens, all_beyond};
@@ -59,7 +60,7 @@ impl Sums for SpendingOfUsers {
     fn read(document: &RawDocument, labels: &mut Labels) -> Entry {
         let transaction = Transaction::read(document);
         Entry {
-            user: labels.label_or_unknown(transaction.user.as_deref()),
+            user: labels.label_or_unknown(classes::USER, transaction.user.as_deref()),
             malformed: transaction.malformed.contains(&USER),
             token_type: transaction.token_type,
             spent: Spent { tokens: transaction.amount.size, credits: transaction.value.size },

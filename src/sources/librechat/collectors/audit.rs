@@ -243,7 +243,8 @@ impl Audit {
         let stored = ledger.saved.tally_of(part.day, part.end);
         let mut known = self.memory.ledger();
         let saved = &mut known.saved;
-        let stored = stored.relabelled(|label| saved.labels.label(ledger.saved.labels.name(label)));
+        let stored = stored
+            .relabelled(|class, label| saved.labels.label(class, ledger.saved.labels.name(label)));
         Ok(stored.beyond(&saved.tally_of(part.day, part.end)))
     }
 

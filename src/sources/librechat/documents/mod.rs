@@ -2,8 +2,10 @@
 //!
 //! * [`message`], with [`tool_call`] and [`mcp`], and [`transaction`]: the two kinds that are read one by one;
 //! * [`value`] and [`field`]: reading a value, and noting that it cannot be used;
+//! * [`classes`] of strings that become label values;
 //! * [`object_id`]: points in insertion order.
 
+pub mod classes;
 pub mod field;
 pub mod mcp;
 pub mod message;

@@ -7,6 +7,7 @@ use mongodb::bson::oid::ObjectId;
 use serde::{Deserialize, Serialize};
 
 use crate::exposition::labels::{Label, Labels};
+use crate::sources::librechat::documents::classes::{ENDPOINT, MODEL, SERVER, TOOL};
 use crate::sources::librechat::documents::mcp;
 use crate::sources::librechat::documents::message::Message;
 use crate::sources::librechat::documents::object_id::time_of;
@@ -155,22 +156,22 @@ impl Entry {
             .tool_calls
             .iter()
             .filter_map(|call| mcp::server(call.tool?))
-            .map(|server| labels.label(server))
+            .map(|server| labels.label(SERVER, server))
             .collect();
         servers.sort_unstable();
         servers.dedup();
         let tool_calls = message
             .tool_calls
             .iter()
-            .map(|call| (labels.label_or_unknown(call.tool), call.failed))
+            .map(|call| (labels.label_or_unknown(TOOL, call.tool), call.failed))
             .collect();
         Entry {
             contribution: Contribution {
                 by_user: message.by_user,
                 error: message.error,
                 tokens: message.tokens,
-                model: labels.label_or_unknown(message.model),
-                endpoint: labels.label_or_unknown(message.endpoint),
+                model: labels.label_or_unknown(MODEL, message.model),
+                endpoint: labels.label_or_unknown(ENDPOINT, message.endpoint),
                 tool_calls,
                 malformed: message.malformed.clone(),
             },

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use mongodb::bson::{Document, RawDocument, doc};
 use rustc_hash::FxHashMap;
 
-use crate::exposition::labels::{Label, Labels};
+use crate::exposition::labels::{Class, Label, Labels};
 use crate::sources::librechat::catalogue as family;
 use crate::sources::librechat::documents::field::{Field, Malformed};
 use crate::sources::librechat::documents::transaction::amount;
@@ -41,7 +41,7 @@ impl Scan for Files {
     }
 
     fn add(&mut self, document: &RawDocument, malformed: &mut Malformed) {
-        let source = self.labels.label_or_unknown(text(document, &SOURCE, malformed));
+        let source = self.labels.label_or_unknown(Class::ONLY, text(document, &SOURCE, malformed));
         let bytes = get(document, &BYTES, malformed);
         let bytes = bytes.and_then(|value| amount(value, &BYTES, malformed));
         let sum = self.bytes.entry(source).or_default();

@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use mongodb::bson::{Document, RawDocument, doc};
 use rustc_hash::FxHashMap;
 
-use crate::exposition::labels::{Label, Labels};
+use crate::exposition::labels::{Class, Label, Labels};
 use crate::sources::librechat::catalogue as family;
 use crate::sources::librechat::documents::field::{Field, Malformed};
 use crate::sources::librechat::families::writer::{Column, FamilyWriter, some};
@@ -20,6 +20,10 @@ const PROVIDER: Field = Field::at("provider");
 const ROLE: Field = Field::at("role");
 const CREATED_AT: Field = Field::at("createdAt");
 const EMAIL: Field = Field::at("email");
+
+const PROVIDERS: Class = Class::numbered(0);
+const ROLES: Class = Class::numbered(1);
+const DOMAINS: Class = Class::numbered(2);
 
 /// How new a user is who is told to be new, in days.
 const WINDOWS: [i64; 3] = [1, 7, 30];
@@ -85,7 +89,8 @@ impl Scan for Users {
         let provider = text(document, &PROVIDER, malformed);
         let role = text(document, &ROLE, malformed);
         let labels = &mut self.labels;
-        let row = (labels.label_or_unknown(provider), labels.label_or_unknown(role));
+        let row =
+            (labels.label_or_unknown(PROVIDERS, provider), labels.label_or_unknown(ROLES, role));
         *self.users.entry(row).or_default() += 1;
         if let Some(created_at) = time(document, &CREATED_AT, malformed) {
             for (days, new) in WINDOWS.into_iter().zip(&mut self.new) {
@@ -96,7 +101,7 @@ impl Scan for Users {
         if self.with_domains {
             let domain = email.and_then(|email| email.rsplit_once('@'));
             let domain = domain.map(|(_, domain)| domain.to_lowercase());
-            let domain = self.labels.label_or_unknown(domain.as_deref());
+            let domain = self.labels.label_or_unknown(DOMAINS, domain.as_deref());
             *self.domains.entry(domain).or_default() += 1;
         }
         if let Some(email) = email.filter(|_| self.with_names)
