@@ -237,4 +237,27 @@ mod tests {
         ledger.swept(Sweep::new(FIRST, NOW));
         assert_eq!(tags(&ledger), [false, false, true, true]);
     }
+    #[test]
+    fn ids_of_a_megabyte_take_no_more_room_than_others() {
+        let mut ledger = ledger();
+        for number in 0..200 {
+            let id = |prefix: &str| format!("{prefix}{number}").repeat(1 << 18);
+            let message = stored(
+                number,
+                doc! {
+                    "messageId": id("m"), "parentMessageId": id("p"), "conversationId": id("c"),
+                    "user": id("u"), "createdAt": mongodb::bson::DateTime::from_millis(NOW.timestamp_millis()),
+                    "isCreatedByUser": number % 2 == 0,
+                },
+            );
+            assert!(message.as_bytes().len() > 1 << 20);
+            enter(&mut ledger, &[message]);
+        }
+        let windows = ledger.windows(NOW).expect("nothing is missing");
+        assert_eq!((windows.conversations.len(), windows.users.len()), (200, 200));
+        assert_eq!(ledger.saved.first_replies.len(), 100);
+        assert!(serde_json::to_string(&ledger.saved).expect("JSON").len() < 100_000);
+        // What is kept of ids is kept in place.
+        assert!(size_of::<Entry>() < 512);
+    }
 }
