@@ -59,7 +59,8 @@ impl Class {
         Class(number)
     }
 
-    fn bit(self) -> u8 {
+    /// Its bit in what is saved of a string.
+    pub const fn bit(self) -> u8 {
         1 << self.0
     }
 }

@@ -7,8 +7,8 @@
 //!   local day; [`appended`]: sums over collections to which documents are only ever added; [`scans`]:
 //!   collections whose documents change and go;
 //! * [`families`]: what is shown of all that;
-//! * [`memory`]: what the collectors share and the state file keeps; [`names`]: those of people who are
-//!   shown;
+//! * [`memory`]: what the collectors share and the state file keeps, with [`saved_upgrade`] for what earlier
+//!   versions kept; [`names`]: those of people who are shown;
 //! * [`collectors`]: the questions asked;
 //! * [`backfill`]: what the metrics would have shown at earlier moments.
 
@@ -25,6 +25,7 @@ pub mod memory;
 pub mod messages;
 pub mod names;
 pub mod peers;
+pub mod saved_upgrade;
 pub mod scans;
 pub mod settings;
 

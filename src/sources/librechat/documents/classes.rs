@@ -1,4 +1,4 @@
-//! The classes of strings in documents that become label values.
+//! The classes of strings in documents that become label values. The state file has their numbers.
 
 use crate::exposition::labels::Class;
 

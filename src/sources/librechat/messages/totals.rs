@@ -1,10 +1,12 @@
 //! What messages add up to.
 
+use std::fmt;
 use std::hash::Hash;
 use std::ops::AddAssign;
 
 use rustc_hash::FxHashMap;
-use serde::{Deserialize, Serialize};
+use serde::de::{Unexpected, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::engine::pairs;
 use crate::exposition::labels::{Class, Label};
@@ -27,6 +29,7 @@ pub const OTHERS: (Label, Label) = (Label::OTHER, Label::OTHER);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Tokens {
+    #[serde(deserialize_with = "millionths")]
     millionths: u128,
 }
 
@@ -55,6 +58,38 @@ impl Tokens {
         let (whole, rest) = (self.millionths / Self::UNIT, self.millionths % Self::UNIT);
         whole as f64 + rest as f64 / Self::UNIT as f64
     }
+}
+
+/// Reads millionths. JSON that an upgrade has taken apart has those of more than 64 bits as floating-point
+/// numbers.
+fn millionths<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u128, D::Error> {
+    struct Millionths;
+
+    impl Visitor<'_> for Millionths {
+        type Value = u128;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("a number that is not negative")
+        }
+
+        fn visit_u64<E>(self, number: u64) -> Result<u128, E> {
+            Ok(number.into())
+        }
+
+        fn visit_u128<E>(self, number: u128) -> Result<u128, E> {
+            Ok(number)
+        }
+
+        fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<u128, E> {
+            if number >= 0.0 {
+                Ok(number as u128)
+            } else {
+                Err(E::invalid_value(Unexpected::Float(number), &self))
+            }
+        }
+    }
+
+    deserializer.deserialize_u128(Millionths)
 }
 
 impl From<u64> for Tokens {
