@@ -7,7 +7,7 @@ use mongodb::{Database, IndexModel};
 use usage_exporter::engine::settings::General;
 use usage_exporter::exposition::Kind;
 use usage_exporter::sources::librechat::groups::Groups;
-use usage_exporter::sources::librechat::{catalogue, groups};
+use usage_exporter::sources::librechat::{self, groups};
 
 use crate::exporter::{Exporter, settings};
 use crate::fixtures;
@@ -49,7 +49,7 @@ async fn a_group_that_is_off_takes_exactly_its_families_away() {
         let found = exporter.refresh().await.expect("a refresh");
         let mut expected = all.clone();
         expected.retain(|key, _| {
-            let described = catalogue::ALL.iter().find(|d| d.name == family(key));
+            let described = librechat::families().find(|d| d.name == family(key));
             described.is_none_or(|description| !description.groups.contains(&off))
         });
         assert_eq!(found, expected, "without {off}");
@@ -87,7 +87,7 @@ pub async fn counters_stay_and_windows_empty_when_everything_is_deleted() {
         exporter.set_now(now + TimeDelta::minutes(minutes));
         let after = exporter.refresh().await.expect("a refresh");
         for (key, value) in &before {
-            let described = catalogue::ALL.iter().find(|d| d.name == family(key));
+            let described = librechat::families().find(|d| d.name == family(key));
             if described.is_some_and(|description| description.kind == Kind::Counter) {
                 let shown = after[key];
                 assert!(

@@ -7,9 +7,9 @@
 //!   local day; [`appended`]: sums over collections to which documents are only ever added; [`scans`]:
 //!   collections whose documents change and go;
 //! * [`families`]: what is shown of all that;
-//! * [`memory`]: what the collectors share and the state file keeps in [`sections`], and [`edition`]: of
-//!   which database it is; [`names`]: those of people who are
-//!   shown;
+//! * [`memory`]: what the collectors share and the state file keeps in [`sections`], with [`saved_upgrade`]
+//!   for what earlier versions kept, and [`edition`]: of which database it is; [`names`]: those of people
+//!   who are shown;
 //! * [`collectors`]: the questions asked;
 //! * [`backfill`]: what the metrics would have shown at earlier moments.
 
@@ -27,6 +27,7 @@ pub mod memory;
 pub mod messages;
 pub mod names;
 pub mod peers;
+pub mod saved_upgrade;
 pub mod scans;
 pub mod sections;
 pub mod settings;
@@ -64,18 +65,9 @@ use crate::sources::librechat::collectors::scan::ScanCollector;
 use crate::sources::librechat::database::store::Store;
 use crate::sources::librechat::families::writer::FamilyWriter;
 use crate::sources::librechat::groups::{
-    ACCOUNT, AGENT, BASIC, COST, EMAIL_DOMAIN, FILE, MODEL, RATING, RESPONSE, TIME_WINDOW, TOKEN,
-    TOOL, USER,
+    ACCOUNT, AGENT, BASIC, COST, FILE, MODEL, RATING, RESPONSE, TIME_WINDOW, TOKEN, TOOL, USER,
 };
 use crate::sources::librechat::memory::Memory;
-use crate::sources::librechat::scans::Scan;
-use crate::sources::librechat::scans::agents::Agents;
-use crate::sources::librechat::scans::balances::Balances;
-use crate::sources::librechat::scans::banners::Banners;
-use crate::sources::librechat::scans::files::Files;
-use crate::sources::librechat::scans::sessions::Sessions;
-use crate::sources::librechat::scans::shared_links::SharedLinks;
-use crate::sources::librechat::scans::users::Users;
 use crate::sources::librechat::settings::NamedBy;
 
 /// LibreChat.
@@ -196,32 +188,20 @@ impl LibreChat {
 
     fn scans(&self) -> Vec<Box<dyn Collector>> {
         let LibreChat { settings, store, memory, .. } = self;
-        let groups = &settings.groups;
-        let mut scans: Vec<Box<dyn Scan>> = Vec::new();
-        if groups.has_any(&[ACCOUNT, EMAIL_DOMAIN]) || settings.per_user == Some(NamedBy::Email) {
-            scans.push(Box::new(Users::new(memory.clone(), groups, settings.per_user)));
-        }
-        if groups.has(COST) {
-            scans.push(Box::<Balances>::default());
-        }
-        if groups.has(ACCOUNT) {
-            scans.push(Box::<Sessions>::default());
-            scans.push(Box::<SharedLinks>::default());
-            scans.push(Box::<Banners>::default());
-        }
-        if groups.has(FILE) {
-            scans.push(Box::<Files>::default());
-        }
-        if groups.has(AGENT) {
-            scans.push(Box::<Agents>::default());
-        }
-        let collectors = scans.into_iter().map(|scan| -> Box<dyn Collector> {
+        let wanted = scans::ALL.iter().filter(|listed| listed.is_wanted(settings));
+        let collectors = wanted.map(|listed| -> Box<dyn Collector> {
+            let scan = (listed.make)(settings, memory);
             let writer = self.writer(Shown::default());
             let interval = settings.account_interval;
-            Box::new(ScanCollector::new(store.clone(), interval, scan, writer))
+            Box::new(ScanCollector::new(store.clone(), interval, listed, scan, writer))
         });
         collectors.collect()
     }
+}
+
+/// Every family that a LibreChat can have.
+pub fn families() -> impl Iterator<Item = &'static Description> {
+    catalogue::ALL.iter().chain(scans::families())
 }
 
 #[async_trait]
@@ -235,7 +215,7 @@ impl source::Source for LibreChat {
     }
 
     fn families(&self) -> Vec<&'static Description> {
-        catalogue::ALL.iter().collect()
+        families().collect()
     }
 
     fn up(&self) -> Option<&'static Description> {

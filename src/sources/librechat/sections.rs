@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::engine::state::Part;
 use crate::engine::state::part::no_older_version;
+use crate::sources::librechat::saved_upgrade;
 
 /// The source, which all names begin with.
 pub const SOURCE: &str = "librechat";
@@ -11,9 +12,8 @@ pub const SOURCE: &str = "librechat";
 /// What the other sections are about.
 pub const DATA_SET: Part = first("librechat/data_set");
 
-/// The ledger. Version 1 called the totals of a day, and those of a sweep for feedback, its tally.
-pub const MESSAGES: Part =
-    Part { name: "librechat/messages", version: 2, upgrade: upgrade_messages };
+/// The ledger.
+pub const MESSAGES: Part = second("librechat/messages", saved_upgrade::messages);
 
 /// What counters of messages have shown.
 pub const SHOWN: Part = first("librechat/shown");
@@ -22,41 +22,30 @@ pub const SHOWN: Part = first("librechat/shown");
 pub const AUDIT: Part = first("librechat/audit");
 
 /// Conversations ever stored.
-pub const CONVERSATIONS: Part = first("librechat/conversations");
+pub const CONVERSATIONS: Part = second("librechat/conversations", saved_upgrade::numbers);
 
 /// Users ever stored.
-pub const USERS: Part = first("librechat/users");
+pub const USERS: Part = second("librechat/users", saved_upgrade::numbers);
 
 /// Files ever stored.
-pub const FILES: Part = first("librechat/files");
+pub const FILES: Part = second("librechat/files", saved_upgrade::numbers);
 
 /// Transactions.
-pub const TRANSACTIONS: Part = first("librechat/transactions");
+pub const TRANSACTIONS: Part = second("librechat/transactions", saved_upgrade::transactions);
 
 /// Transactions of single people.
-pub const TRANSACTIONS_OF_USERS: Part = first("librechat/transactions_of_users");
+pub const TRANSACTIONS_OF_USERS: Part =
+    second("librechat/transactions_of_users", saved_upgrade::transactions_of_users);
 
 /// A section that never had another version.
 const fn first(name: &'static str) -> Part {
     Part { name, version: 1, upgrade: no_older_version }
 }
 
-fn upgrade_messages(from: u32, mut json: Value) -> Result<Value, String> {
-    if from != 1 {
-        return no_older_version(from, json);
-    }
-    let days = json.get_mut("days").and_then(Value::as_object_mut);
-    days.into_iter().flat_map(|days| days.values_mut()).for_each(rename_tally);
-    if let Some(sweep) = json.pointer_mut("/ratings/sweep") {
-        rename_tally(sweep);
-    }
-    Ok(json)
-}
-
-fn rename_tally(of: &mut Value) {
-    if let Some(of) = of.as_object_mut()
-        && let Some(totals) = of.remove("tally")
-    {
-        of.insert("totals".to_owned(), totals);
-    }
+/// A section whose first version is brought up by `upgrade`.
+const fn second(
+    name: &'static str,
+    upgrade: fn(from: u32, json: Value) -> Result<Value, String>,
+) -> Part {
+    Part { name, version: 2, upgrade }
 }

@@ -244,12 +244,12 @@ impl<S: Sums> Appended<S> {
 }
 
 /// Adds the sums of `others` to those of the same keys.
-pub fn add_each<K: Eq + Hash + Copy, V: std::ops::AddAssign + Copy + Default>(
+pub fn add_each<K: Eq + Hash + Clone, V: std::ops::AddAssign + Copy + Default>(
     sums: &mut FxHashMap<K, V>,
     others: &FxHashMap<K, V>,
 ) {
     for (key, value) in others {
-        *sums.entry(*key).or_default() += *value;
+        *sums.entry(key.clone()).or_default() += *value;
     }
 }
 

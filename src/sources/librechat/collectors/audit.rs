@@ -260,7 +260,8 @@ impl Audit {
         let stored = ledger.saved.totals_of(part.day, part.end);
         let mut known = self.memory.ledger_at(self.edition)?;
         let saved = &mut known.saved;
-        let stored = stored.relabelled(|label| saved.labels.label(ledger.saved.labels.name(label)));
+        let stored = stored
+            .relabelled(|class, label| saved.labels.label(class, ledger.saved.labels.name(label)));
         Ok((stored.beyond(&saved.totals_of(part.day, part.end)), dates))
     }
 

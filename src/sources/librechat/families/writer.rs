@@ -101,10 +101,10 @@ impl FamilyWriter {
     pub fn malformed(&mut self, collection: &str, counts: &FxHashMap<Field, u64>) {
         let mut samples = Vec::new();
         for (field, count) in counts.iter().filter(|(_, count)| **count > 0) {
-            samples.push((vec![collection.to_owned(), field.name().to_owned()], *count as f64));
-            if !self.told.contains(*field) {
-                self.told.note(*field);
-                let field = field.name();
+            samples.push((vec![collection.to_owned(), field.to_string()], *count as f64));
+            if !self.told.contains(field) {
+                self.told.note(field);
+                let field = field.path();
                 debug!(collection, field, "values of an unexpected type or range are skipped");
             }
         }

@@ -15,8 +15,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::engine::pairs;
 use crate::exposition::labels::{Label, Labels};
+use crate::sources::librechat::documents::classes::{MODEL, TAG};
 use crate::sources::librechat::documents::message::{Message, Rating};
 use crate::sources::librechat::messages::five_minutes;
+use crate::sources::librechat::messages::totals::{OTHERS, of_pair};
 
 /// The feedback on one message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,8 +40,8 @@ impl Rated {
         let feedback = message.feedback?;
         Some(Rated {
             rating: feedback.rating,
-            tag: feedback.tag.map(|tag| labels.label(tag)),
-            model: message.model.map(|model| labels.label(model)),
+            tag: feedback.tag.map(|tag| labels.label(TAG, tag)),
+            model: message.model.map(|model| labels.label(MODEL, model)),
             updated_at: message.updated_at,
         })
     }
@@ -110,11 +112,12 @@ impl RatingTotals {
         }
         let Some(rating) = rated.rating else { return };
         self.thumbs.add(rating);
-        self.all.entry((rated.model, rated.tag)).or_default().add(rating);
+        let (model, tag) = OTHERS;
+        of_pair(&mut self.all, (rated.model, rated.tag), (Some(model), Some(tag))).add(rating);
         if let Some(model) = rated.model {
             self.models.entry(model).or_default().add(rating);
             if let Some(tag) = rated.tag {
-                self.tags_of_models.entry((model, tag)).or_default().add(rating);
+                of_pair(&mut self.tags_of_models, (model, tag), OTHERS).add(rating);
             }
         }
     }
@@ -165,7 +168,7 @@ impl Sweep {
 pub struct Ratings {
     sweep: Option<Sweep>,
     /// What the first pass has seen so far, in the place of a first sweep.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     first_pass: Option<Sweep>,
     #[serde(serialize_with = "as_pairs", deserialize_with = "of_pairs")]
     since: BTreeMap<ObjectId, Rated>,
@@ -220,6 +223,15 @@ impl Ratings {
         self.sweep = Some(sweep);
     }
 
+    /// The tags that some of it has.
+    pub fn tags(&self) -> impl Iterator<Item = Label> {
+        let swept = self.sweep.iter().chain(&self.first_pass).flat_map(|sweep| {
+            let pairs = sweep.totals.all.keys().filter_map(|(_, tag)| *tag);
+            sweep.totals.tags.keys().copied().chain(pairs)
+        });
+        swept.chain(self.since.values().filter_map(|rated| rated.tag))
+    }
+
     /// The sums over all feedback and the ratings in the five minutes of `now`; `young` is the feedback
     /// on messages after the watermark. `None` without a sweep that is fresh.
     pub fn now(
@@ -244,5 +256,30 @@ impl Ratings {
             }
         }
         Some((totals, window))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn made_up_models_and_tags_take_bounded_room() {
+        let mut labels = Labels::default();
+        let mut totals = RatingTotals::default();
+        let names: Vec<String> = (0..200).map(|number| number.to_string()).collect();
+        for (model, tag) in names.iter().flat_map(|model| names.iter().map(move |tag| (model, tag)))
+        {
+            totals.add(&Rated {
+                rating: Some(Rating::Up),
+                tag: Some(labels.label(TAG, tag)),
+                model: Some(labels.label(MODEL, model)),
+                updated_at: None,
+            });
+        }
+        assert_eq!((totals.tags_of_models.len(), totals.all.len()), (10_001, 10_001));
+        assert_eq!(totals.tags_of_models[&OTHERS].up, 30_000);
+        let all: u64 = totals.all.values().map(|thumbs| thumbs.all()).sum();
+        assert_eq!((totals.rated, all), (40_000, 40_000));
     }
 }

@@ -6,6 +6,7 @@ use mongodb::bson::oid::ObjectId;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::exposition::labels::Labels;
+use crate::sources::librechat::documents::id_hash::IdHash;
 use crate::sources::librechat::documents::object_id::{after, day_of, start_of};
 use crate::sources::librechat::messages::entry::{Entry, FirstReply};
 use crate::sources::librechat::messages::ratings::Ratings;
@@ -28,7 +29,7 @@ pub struct Saved {
     #[serde(serialize_with = "unsealed", deserialize_with = "entries")]
     pub entries: BTreeMap<ObjectId, Entry>,
     /// The first reply to each `messageId`, by `parentMessageId`, of the messages not yet settled.
-    pub first_replies: HashMap<Box<str>, FirstReply>,
+    pub first_replies: HashMap<IdHash, FirstReply>,
     /// The feedback on settled messages.
     #[serde(default)]
     pub ratings: Ratings,
