@@ -34,6 +34,7 @@ pub struct Measured {
 
 struct Pass {
     time: Duration,
+    examined: f64,
     cpu: f64,
     resident: f64,
 }
@@ -147,7 +148,12 @@ impl Exporter {
         server.wait_until_complete();
         let time = began.elapsed();
         let after = Counters::read(database).await;
-        Pass { time, cpu: after.cpu - before.cpu, resident: peak_resident(&server) }
+        Pass {
+            time,
+            examined: after.examined - before.examined,
+            cpu: after.cpu - before.cpu,
+            resident: peak_resident(&server),
+        }
     }
 
     /// Writes the past of all families, a sample a day.
@@ -170,7 +176,12 @@ impl Exporter {
         let time = began.elapsed();
         let after = Counters::read(database).await;
         let resident = resident as f64 / f64::from(1 << 20);
-        Pass { time, cpu: after.cpu - before.cpu, resident }
+        Pass {
+            time,
+            examined: after.examined - before.examined,
+            cpu: after.cpu - before.cpu,
+            resident,
+        }
     }
 
     fn restart(&self) -> Restart {
@@ -267,15 +278,17 @@ type Row = (&'static str, fn(&Measured) -> String);
 
 /// Prints the table of `docs/performance.md`.
 pub fn print(columns: &[Measured]) {
-    let rows: [Row; 23] = [
+    let rows: [Row; 25] = [
         ("one server-side `$group` by model", |m| seconds(m.group)),
         ("first pass over messages only, from the start of the process", |m| {
             seconds(m.of_messages.time)
         }),
         ("the same / `$group`", |m| ratio(m.of_messages.time, m.group)),
+        ("documents examined in it", |m| format!("{:.0}", m.of_messages.examined)),
         ("peak resident memory of it", |m| mib(m.of_messages.resident)),
         ("first pass with everything on", |m| seconds(m.pass.time)),
         ("the same / messages only", |m| ratio(m.pass.time, m.of_messages.time)),
+        ("documents examined in it", |m| format!("{:.0}", m.pass.examined)),
         ("CPU of mongod in it", |m| format!("{:.1} s", m.pass.cpu)),
         ("peak resident memory of it", |m| mib(m.pass.resident)),
         ("the past by day (`history --step 1d`)", |m| seconds(m.past.time)),

@@ -8,9 +8,8 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use crate::backfill::{Form, Request, Step};
 use crate::commands::documents;
 use crate::exposition::open_metrics::LabelPair;
-use crate::settings::Reader;
-use crate::settings::Setting;
 use crate::settings::reader::{argument, file_argument};
+use crate::settings::{Reader, Setting};
 
 const ABOUT: &str = "Prometheus exporter for the usage of self-hosted web applications.
 
@@ -29,6 +28,9 @@ const HEALTHCHECK: &str = "healthcheck";
 const MIGRATE: &str = "migrate";
 const CHECK: &str = "check";
 const AGAINST: &str = "against";
+
+/// Settings, and the heading under which `--help` shows them.
+type Section = (&'static str, Vec<&'static Setting>);
 
 /// What the process is started for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +57,7 @@ pub enum Task {
 /// Reads flags and the environment, after the lines of `.env` have been added to it. Asked for `--help`,
 /// `--version`, the manual page or completions, or given a flag that does not exist, it prints and ends the
 /// process as `clap` does.
-pub fn read(settings: &[&'static Setting]) -> (Task, Reader) {
+pub fn read(settings: &[Section]) -> (Task, Reader) {
     // `dotenvy::dotenv` would also look in all folders above.
     let dotenv = dotenvy::from_path(".env");
     let matches = command(settings).get_matches();
@@ -64,7 +66,8 @@ pub fn read(settings: &[&'static Setting]) -> (Task, Reader) {
         Ok(true) => std::process::exit(0),
         Err(_) => std::process::exit(1),
     }
-    (task(&matches), Reader::new(matches, settings.iter().copied(), dotenv))
+    let settings = settings.iter().flat_map(|(_, settings)| settings.iter().copied());
+    (task(&matches), Reader::new(matches, settings, dotenv))
 }
 
 /// What the command line asks for.
@@ -83,7 +86,7 @@ fn task(matches: &ArgMatches) -> Task {
 }
 
 /// The command line: a flag for every setting.
-fn command(settings: &[&'static Setting]) -> Command {
+fn command(settings: &[Section]) -> Command {
     let version = format!("{} ({})", crate::VERSION, crate::REVISION);
     let once = Arg::new(ONCE)
         .long(ONCE)
@@ -100,14 +103,20 @@ fn command(settings: &[&'static Setting]) -> Command {
         .about(ABOUT)
         .max_term_width(100)
         .arg(once)
-        .args(settings.iter().copied().map(argument))
-        .args(settings.iter().copied().filter_map(file_argument))
+        .args(settings.iter().flat_map(arguments))
         .subcommand(audit)
         .subcommand(healthcheck)
         .subcommand(history())
         .subcommand(migrate())
         .subcommands(documents::subcommands())
         .disable_help_subcommand(true)
+}
+
+/// The flags of settings under their heading.
+fn arguments((heading, settings): &Section) -> impl Iterator<Item = Arg> {
+    let flags = settings.iter().copied().map(argument);
+    let files = settings.iter().copied().filter_map(file_argument);
+    flags.chain(files).map(|argument| argument.help_heading(*heading))
 }
 
 fn migrate() -> Command {

@@ -12,10 +12,20 @@ use crate::settings::{Problems, Reader, Setting};
 use crate::sources;
 use crate::telemetry::{self, Level, LogFormat};
 
-/// Every setting there is, in the order of `--help` and `.env.example`.
+/// Every setting there is, under the headings and in the order of `--help` and `.env.example`.
+pub fn sections() -> Vec<(&'static str, Vec<&'static Setting>)> {
+    let sources = sources::ALL.iter().map(|kind| (kind.title, (kind.settings)()));
+    let others = [
+        ("HTTP server", http::settings::SETTINGS),
+        ("All sources", engine::SETTINGS),
+        ("Log", telemetry::SETTINGS),
+    ];
+    sources.chain(others.map(|(title, settings)| (title, settings.iter().collect()))).collect()
+}
+
+/// Every setting there is, in that order.
 pub fn settings() -> impl Iterator<Item = &'static Setting> {
-    let sources = sources::settings();
-    sources.chain(http::settings::SETTINGS).chain(engine::SETTINGS).chain(telemetry::SETTINGS)
+    sections().into_iter().flat_map(|(_, settings)| settings)
 }
 
 /// The settings of a run.
@@ -47,8 +57,7 @@ impl Config {
     ///
     /// All settings that are wrong.
     pub fn from_environment() -> Result<Config, Problems> {
-        let settings: Vec<&'static Setting> = settings().collect();
-        let (task, mut reader) = command_line::read(&settings);
+        let (task, mut reader) = command_line::read(&sections());
         let config = Config::read(task, &mut reader);
         reader.finish(config)
     }

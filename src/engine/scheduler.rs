@@ -13,6 +13,7 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use chrono::Utc;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared, join_all};
+use prometheus::IntCounter;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tracing::{debug, info, warn};
@@ -44,7 +45,18 @@ pub struct Scheduler {
 struct Running {
     /// Asks for a refresh, where a scrape does.
     asked_on_scrape: Option<mpsc::Sender<oneshot::Sender<()>>>,
+    is_critical: bool,
+    /// Whether what it answers is still wanted.
+    wanted: Arc<Mutex<bool>>,
     task: AbortHandle,
+}
+
+impl Running {
+    /// Ends it. It may be in the middle of an answer on another thread, which is not told any more.
+    fn end(&self) {
+        *lock(&self.wanted) = false;
+        self.task.abort();
+    }
 }
 
 /// A refresh for which scrapes wait.
@@ -73,25 +85,28 @@ impl Scheduler {
     /// is replaced: it is asked no more, and its families are shown until this one answers.
     pub fn add(&self, source: &'static str, collector: Box<dyn Collector>) {
         let name = collector.name().to_owned();
+        let is_critical = collector.is_critical();
         let mut running = lock(&self.running);
-        if let Some(before) = running.remove(&name) {
-            before.task.abort();
-        }
+        let before = running.remove(&name).inspect(Running::end);
         let runner =
             Runner::new(source, collector, &self.snapshot, &self.exporter, self.stale_after);
-        let on_scrape = runner.schedule.on_scrape;
+        if before.is_none_or(|before| before.is_critical != is_critical) {
+            self.snapshot.add(&name, is_critical);
+        }
+        let (on_scrape, wanted) = (runner.schedule.on_scrape, Arc::clone(&runner.wanted));
         let (sender, requests) = mpsc::channel(1);
         let spread = SPREAD * u32::try_from(running.len()).unwrap_or(u32::MAX);
         let task = tokio::spawn(runner.run(requests, spread.min(LONGEST_SPREAD))).abort_handle();
-        running.insert(name, Running { asked_on_scrape: on_scrape.then_some(sender), task });
+        let asked_on_scrape = on_scrape.then_some(sender);
+        running.insert(name, Running { asked_on_scrape, is_critical, wanted, task });
     }
 
     /// Stops a collector, whose families are gone from then on.
     pub fn remove(&self, collector: &str) {
         if let Some(before) = lock(&self.running).remove(collector) {
-            before.task.abort();
-            self.snapshot.remove(collector);
+            before.end();
             self.exporter.end(collector, &Reason::ALL);
+            self.snapshot.remove(collector);
         }
     }
 
@@ -129,7 +144,7 @@ impl Scheduler {
 
 impl Drop for Scheduler {
     fn drop(&mut self) {
-        lock(&self.running).values().for_each(|running| running.task.abort());
+        lock(&self.running).values().for_each(Running::end);
         if let Some(current) = &*lock(&self.current_refresh) {
             current.task.abort();
         }
@@ -150,6 +165,7 @@ pub async fn refresh_once(
 ) -> Vec<Failure> {
     let mut failures = Vec::new();
     for collector in collectors {
+        snapshot.add(collector.name(), collector.is_critical());
         // The page is printed at once, before anything can be stale.
         let mut runner = Runner::new(source, collector, snapshot, exporter, u32::MAX);
         loop {
@@ -173,10 +189,13 @@ struct Runner {
     schedule: Schedule,
     snapshot: Arc<Snapshot>,
     exporter: Arc<ExporterMetrics>,
+    documents_read: IntCounter,
     /// After how many missed refreshes its answer is too old to be shown.
     stale_after: u32,
     failing: Option<ExponentialBackoff>,
     pause: Duration,
+    /// Held while an answer is told, which is false once the collector was removed or replaced.
+    wanted: Arc<Mutex<bool>>,
 }
 
 impl Runner {
@@ -187,17 +206,18 @@ impl Runner {
         exporter: &Arc<ExporterMetrics>,
         stale_after: u32,
     ) -> Runner {
-        snapshot.add(collector.name(), collector.is_critical());
         exporter.begin(collector.name(), &Reason::ALL);
         Runner {
             source,
             schedule: collector.schedule(),
+            documents_read: exporter.documents_read(collector.name()),
             collector,
             snapshot: Arc::clone(snapshot),
             exporter: Arc::clone(exporter),
             stale_after,
             failing: None,
             pause: Duration::ZERO,
+            wanted: Arc::new(Mutex::new(true)),
         }
     }
 
@@ -226,11 +246,20 @@ impl Runner {
         }
     }
 
-    /// Asks once, publishes the answer and decides on the pause until the next time.
+    /// Asks once, tells the answer and decides on the pause until the next time.
     async fn refresh(&mut self) -> Result<Next, Failure> {
-        let began = Instant::now();
+        let began = tokio::time::Instant::now();
         let result = self.ask().await;
-        let took = began.elapsed();
+        let wanted = Arc::clone(&self.wanted);
+        let wanted = lock(&wanted);
+        if !*wanted {
+            // The task ends when it next waits.
+            return Ok(Next::WhenWoken);
+        }
+        self.tell(result, began.elapsed())
+    }
+
+    fn tell(&mut self, result: Result<Answer, Failure>, took: Duration) -> Result<Next, Failure> {
         let told = result.as_ref().err().map(ToString::to_string);
         let refreshed = Refreshed {
             took,
@@ -252,8 +281,7 @@ impl Runner {
     /// The answer, or the failure that there is none. A collector that panics has failed like any other: the
     /// panic itself is told where it happens, and what it says may be of a person.
     async fn ask(&mut self) -> Result<Answer, Failure> {
-        let documents_read = self.exporter.documents_read(self.collector.name());
-        let refresh = Refresh::new(self.schedule.deadline, documents_read);
+        let refresh = Refresh::new(self.schedule.deadline, self.documents_read.clone());
         let asked = AssertUnwindSafe(self.collector.refresh(&refresh)).catch_unwind();
         match tokio::time::timeout(self.schedule.deadline, asked).await {
             Ok(Ok(result)) => result,
@@ -274,7 +302,7 @@ impl Runner {
         }
         self.pause = match next {
             Next::Continue => Duration::ZERO,
-            Next::In(pause) => pause,
+            Next::In(pause) => pause.max(self.schedule.rest(took)),
             Next::Interval | Next::WhenWoken => self.schedule.pause(took),
         };
         self.publish(families, next);
@@ -337,95 +365,4 @@ fn seconds_since_1970() -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicU32, Ordering};
-
-    use async_trait::async_trait;
-
-    use super::*;
-
-    crate::catalogue! {
-        UP: Gauge "tested_up" [] () "Whether it answers.";
-    }
-
-    /// A collector that takes `takes` for each answer and counts how often it is asked.
-    struct Slow {
-        asked: Arc<AtomicU32>,
-        takes: Duration,
-    }
-
-    #[async_trait]
-    impl Collector for Slow {
-        fn name(&self) -> &str {
-            "slow"
-        }
-
-        fn schedule(&self) -> Schedule {
-            Schedule::every(Duration::from_secs(60))
-        }
-
-        async fn refresh(&mut self, _: &Refresh) -> Result<Answer, Failure> {
-            self.asked.fetch_add(1, Ordering::Relaxed);
-            tokio::time::sleep(self.takes).await;
-            Ok(Answer::default())
-        }
-    }
-
-    fn start(takes: Duration) -> (Scheduler, Arc<Snapshot>, Arc<AtomicU32>) {
-        let asked = Arc::new(AtomicU32::new(0));
-        let exporter = Arc::new(ExporterMetrics::new(false).expect("names"));
-        exporter.watch("tested", Duration::from_secs(60), Some(&UP)).expect("a name");
-        let snapshot = Arc::new(Snapshot::new(Arc::clone(&exporter)));
-        let collector = Slow { asked: Arc::clone(&asked), takes };
-        let scheduler = Scheduler::new(&snapshot, &exporter, 5);
-        scheduler.add("tested", Box::new(collector));
-        (scheduler, snapshot, asked)
-    }
-
-    fn page(snapshot: &Snapshot) -> String {
-        String::from_utf8(snapshot.page(crate::exposition::Format::Text).text().to_vec())
-            .expect("text")
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn scrapes_at_the_same_time_share_one_refresh() {
-        let (scheduler, _, asked) = start(Duration::from_secs(1));
-        tokio::time::sleep(Duration::from_secs(2)).await;
-        assert_eq!(asked.load(Ordering::Relaxed), 1, "the first refresh comes by itself");
-        tokio::join!(scheduler.refresh(), scheduler.refresh(), scheduler.refresh());
-        assert_eq!(asked.load(Ordering::Relaxed), 2);
-        scheduler.refresh().await;
-        assert_eq!(asked.load(Ordering::Relaxed), 3);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_scrape_does_not_wait_for_ever() {
-        let (scheduler, _, _) = start(Duration::from_secs(50));
-        let began = tokio::time::Instant::now();
-        scheduler.refresh().await;
-        assert_eq!(began.elapsed(), SCRAPE_WAIT);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_collector_refreshes_on_its_interval_and_never_twice_at_once() {
-        let (_scheduler, snapshot, asked) = start(Duration::from_secs(1));
-        assert_eq!(snapshot.not_ready(), [Arc::from("slow")]);
-        tokio::time::sleep(Duration::from_secs(62)).await;
-        assert_eq!(asked.load(Ordering::Relaxed), 2);
-        assert!(snapshot.not_ready().is_empty());
-        assert!(page(&snapshot).contains("tested_up 1"));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_refresh_ends_at_its_deadline_and_is_tried_again_with_growing_pauses() {
-        let (_scheduler, snapshot, asked) = start(Duration::from_secs(1_000));
-        tokio::time::sleep(Duration::from_secs(61)).await;
-        let page = page(&snapshot);
-        let failed = "collector_failures_total{collector=\"slow\",reason=\"timeout\"} 1";
-        assert!(page.contains(failed) && page.contains("tested_up 0"), "{page}");
-        // A refresh takes 60 seconds until its deadline, and the pauses grow from a second to a minute.
-        tokio::time::sleep(Duration::from_secs(30 * 60)).await;
-        let asked = asked.load(Ordering::Relaxed);
-        assert!((10..=31).contains(&asked), "{asked} refreshes in half an hour");
-    }
-}
+mod tests;

@@ -22,6 +22,8 @@ use crate::settings::{Reader, Setting};
 pub struct Kind {
     /// The value of the label `source`, and the beginning of the names of its sections of the state file.
     pub name: &'static str,
+    /// What it is called, for people.
+    pub title: &'static str,
     /// Its settings, in the order of `--help`.
     pub settings: fn() -> Vec<&'static Setting>,
     /// Whether its address is given, which switches it on.

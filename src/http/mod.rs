@@ -70,10 +70,8 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) {
     let guard = Arc::clone(&app.guard);
-    tokio::select! {
-        () = server::serve(listener, router(app), Arc::clone(&guard), shutdown) => {}
-        () = guard.watch(files) => {}
-    }
+    guard.watch(files);
+    server::serve(listener, router(app), guard, shutdown).await;
 }
 
 /// All routes.

@@ -117,31 +117,48 @@ impl Guard {
         self.current.load()
     }
 
-    /// Reads `files` again whenever they change. As long as they cannot be used, what was read before
-    /// holds.
-    pub async fn watch(self: Arc<Self>, mut files: Files) {
-        let mut look = tokio::time::interval(LOOK_EVERY);
-        loop {
-            look.tick().await;
-            if !files.have_changed() {
-                continue;
-            }
-            files = Files::default();
-            match Protection::load(&self.settings, &mut files) {
-                Ok(protection) if !protection.may_follow(&self.current()) => warn!(
-                    "the changed files switch encryption on or off, or let in who was kept out; that \
-                     needs a restart, and those from before are used"
-                ),
-                Ok(protection) => {
-                    self.current.store(Arc::new(protection));
-                    info!("read the changed files of certificates and users");
+    /// Reads `files` again whenever they change, until the guard is dropped. As long as they cannot be used,
+    /// what was read before holds.
+    ///
+    /// A file can hold up whoever reads it for ever. So a thread looks for which nobody waits, not even the
+    /// end of the process.
+    pub fn watch(self: &Arc<Self>, mut files: Files) {
+        let guard = Arc::downgrade(self);
+        let watching = std::thread::Builder::new().name("watched files".to_owned());
+        let watching = watching.spawn(move || {
+            while let Some(guard) = guard.upgrade() {
+                if files.have_changed() {
+                    files = guard.read_again();
                 }
-                Err(refused) => warn!(
-                    "the changed files of certificates and users cannot be used, those from before \
-                     are: {refused}"
-                ),
+                drop(guard);
+                std::thread::sleep(LOOK_EVERY);
             }
+        });
+        if let Err(error) = watching {
+            warn!(
+                "changes of certificates and users will not be noticed before a restart: {error}"
+            );
         }
+    }
+
+    /// Reads the changed files.
+    fn read_again(&self) -> Files {
+        let mut files = Files::default();
+        match Protection::load(&self.settings, &mut files) {
+            Ok(protection) if !protection.may_follow(&self.current()) => warn!(
+                "the changed files switch encryption on or off, or let in who was kept out; that \
+                 needs a restart, and those from before are used"
+            ),
+            Ok(protection) => {
+                self.current.store(Arc::new(protection));
+                info!("read the changed files of certificates and users");
+            }
+            Err(refused) => warn!(
+                "the changed files of certificates and users cannot be used, those from before \
+                 are: {refused}"
+            ),
+        }
+        files
     }
 }
 

@@ -5,18 +5,13 @@ pub mod librechat;
 use std::sync::Arc;
 
 use crate::engine::source::{Kind, Watched};
-use crate::settings::{Reader, Setting};
+use crate::settings::Reader;
 
 /// All kinds of sources, in the order of `--help`.
 pub const ALL: &[&Kind] = &[&librechat::KIND];
 
 /// The kind that is on where no address of any source is given.
 const WITHOUT_ADDRESS: &Kind = &librechat::KIND;
-
-/// The settings of all kinds.
-pub fn settings() -> impl Iterator<Item = &'static Setting> {
-    ALL.iter().flat_map(|kind| (kind.settings)())
-}
 
 /// Reads the settings of the sources that are on: those whose address is given. `None` if one is wrong.
 pub fn read(reader: &mut Reader) -> Option<Vec<Arc<dyn Watched>>> {

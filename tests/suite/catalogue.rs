@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use usage_exporter::exposition::{Description, own as exporter};
-use usage_exporter::sources::librechat::catalogue;
+use usage_exporter::sources::librechat::{self, groups::Groups};
 
 fn families() -> impl Iterator<Item = &'static Description> {
-    catalogue::ALL.iter().chain(exporter::ALL)
+    librechat::families().chain(exporter::ALL)
 }
 
 fn text_below(folder: &Path) -> String {
@@ -43,11 +43,29 @@ fn every_family_has_a_row_in_the_readme_with_its_type_and_labels() {
     assert!(missing.is_empty(), "rows missing in README.md:\n{}", missing.join("\n"));
 }
 
+/// What a scan makes of documents may be tested at the end of its own file.
+fn tests_of_scans(root: &Path) -> String {
+    let files = std::fs::read_dir(root.join("src/sources/librechat/scans")).expect("a folder");
+    let files = files.map(|file| std::fs::read_to_string(file.expect("a file").path()));
+    let texts = files.map(|text| text.expect("text"));
+    texts.filter_map(|text| Some(text.split_once("#[cfg(test)]")?.1.to_owned())).collect()
+}
+
 #[test]
 fn every_family_is_in_a_test() {
-    let tests = text_below(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/suite"));
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let tests = text_below(&root.join("tests/suite")) + &tests_of_scans(root);
     for family in families() {
         assert!(tests.contains(&*family.name), "{} is in no test", family.name);
+    }
+}
+
+#[test]
+fn every_family_is_of_groups_that_can_be_switched_on() {
+    for family in librechat::families() {
+        for group in family.groups {
+            assert!(Groups::all().has(group), "{}: {group}", family.name);
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use chrono_tz::Tz;
 use mongodb::Database;
 use mongodb::bson::{Document, doc};
 use usage_exporter::exposition::{Kind, own as exporter};
-use usage_exporter::sources::librechat::{catalogue, groups};
+use usage_exporter::sources::librechat::{self, groups};
 
 use crate::exporter::SETTLING_TIME;
 use crate::fixtures;
@@ -85,7 +85,7 @@ async fn the_page_is_the_golden_one_and_equals_the_oracle() {
     let mut expected = oracle.compute(&database, &seen).await;
     let off = [groups::EMAIL_DOMAIN, groups::PER_USER];
     expected.retain(|key, _| {
-        let described = catalogue::ALL.iter().find(|d| d.name == samples::family(key));
+        let described = librechat::families().find(|d| d.name == samples::family(key));
         described.is_none_or(|d| !d.groups.iter().any(|group| off.contains(group)))
     });
     let mut found = samples::of_page(&page);
@@ -102,7 +102,7 @@ async fn the_page_has_only_families_of_the_catalogue_with_their_types() {
         let [_, _, name, kind] = line.split(' ').collect::<Vec<_>>()[..] else {
             panic!("{line}");
         };
-        let described = catalogue::ALL.iter().chain(exporter::ALL).find(|d| d.name == name);
+        let described = librechat::families().chain(exporter::ALL).find(|d| d.name == name);
         match described {
             Some(description) => assert_eq!(kind, description.kind.as_str(), "{name}"),
             None => assert!(name.starts_with("process_"), "{name} is in no catalogue"),
@@ -144,7 +144,7 @@ async fn open_metrics_has_the_same_samples_and_says_since_when_counters_count() 
     let first = first.expect("an answer").expect("a message");
     let minted = first.get_object_id("_id").expect("an _id").timestamp().timestamp_millis() / 1000;
     assert_eq!(created["librechat_messages_created"], (minted - minted % 86_400) as f64);
-    for family in catalogue::ALL.iter().filter(|family| family.kind == Kind::Counter) {
+    for family in librechat::families().filter(|family| family.kind == Kind::Counter) {
         let counter = text.keys().find(|key| samples::family(key) == family.name);
         let name = family.name.replace("_total", "_created");
         let told = counter.map(|key| created.contains_key(&key.replace("_total", "_created")));
@@ -177,8 +177,7 @@ async fn promtool_finds_only_the_names_that_the_contract_gives() {
         .collect();
     found.sort();
     // Gauges whose names the dashboards of virtuos/librechat_exporter know.
-    let mut expected: Vec<String> = catalogue::ALL
-        .iter()
+    let mut expected: Vec<String> = librechat::families()
         .filter(|family| family.kind == Kind::Gauge && family.name.ends_with("_total"))
         .map(|family| {
             format!("{} non-counter metrics should not have \"_total\" suffix", family.name)

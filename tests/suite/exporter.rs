@@ -1,5 +1,6 @@
 //! The exporter's collectors in this process, with a clock that the test moves.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
@@ -64,6 +65,8 @@ pub struct Exporter {
     shown: Samples,
     seen: Seen,
     state: Option<PathBuf>,
+    /// The documents that each collector has read.
+    documents: BTreeMap<String, IntCounter>,
 }
 
 impl Exporter {
@@ -92,6 +95,7 @@ impl Exporter {
             shown: Samples::new(),
             seen: Seen::default(),
             state: None,
+            documents: BTreeMap::new(),
         };
         exporter.restart();
         exporter
@@ -169,8 +173,11 @@ impl Exporter {
         &mut self,
         wanted: impl Fn(&str) -> bool,
     ) -> Result<Samples, Failure> {
-        let documents = IntCounter::new("documents", "read").expect("a name");
         for (collector, families, next) in &mut self.collectors {
+            let documents = self
+                .documents
+                .entry(collector.name().to_owned())
+                .or_insert_with(|| IntCounter::new("documents", "read").expect("a name"));
             let woken = collector.schedule().wake.notified().now_or_never().is_some();
             if !wanted(collector.name()) || (*next == Next::WhenWoken && !woken) {
                 continue;
@@ -185,6 +192,11 @@ impl Exporter {
             }
         }
         Ok(self.collectors.iter().flat_map(|(_, f, _)| samples::of_families(f)).collect())
+    }
+
+    /// How many documents a collector has read so far.
+    pub fn documents_read(&self, collector: &str) -> u64 {
+        self.documents.get(collector).map_or(0, IntCounter::get)
     }
 
     /// Refreshes and fails unless every family equals the oracle's.

@@ -7,7 +7,7 @@ use std::process::Command;
 use chrono::TimeDelta;
 use usage_exporter::commands::comparison::{Answer, answers};
 use usage_exporter::exposition::own as exporter;
-use usage_exporter::sources::librechat::catalogue;
+use usage_exporter::sources::librechat;
 use usage_exporter::sources::librechat::peers::{RUBENTALSTRA, VIRTUOS};
 
 use crate::fixtures;
@@ -49,7 +49,7 @@ fn every_family_of_the_other_exporters_has_an_answer() {
 #[test]
 fn the_answers_name_only_families_that_exist() {
     let known: BTreeSet<&str> =
-        catalogue::ALL.iter().chain(exporter::ALL).map(|description| &*description.name).collect();
+        librechat::families().chain(exporter::ALL).map(|description| &*description.name).collect();
     for answer in answers(VIRTUOS.notes).into_iter().chain(answers(RUBENTALSTRA.notes)) {
         let words = answer.ours.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
         let names: Vec<&str> = words

@@ -7,6 +7,7 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use ureq::http::Response;
 
@@ -70,6 +71,9 @@ pub fn folder(name: &str) -> PathBuf {
     folder
 }
 
+/// How long a line of the log is waited for. Nothing that a test waits for takes nearly as long.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 /// A server that ends with the test.
 pub struct Server {
     child: Child,
@@ -107,11 +111,11 @@ impl Server {
         server
     }
 
-    /// Reads the log up to a line that has all of `parts`.
+    /// Reads the log up to a line that has all of `parts`, and fails when none comes for a long time.
     pub fn wait_for(&mut self, parts: &[&str]) -> String {
         loop {
-            let line = self.lines.recv().unwrap_or_else(|_| {
-                panic!("the log ended before a line with {parts:?}:\n{}", self.log.join("\n"))
+            let line = self.lines.recv_timeout(PATIENCE).unwrap_or_else(|why| {
+                panic!("no line with {parts:?}, {why}:\n{}", self.log.join("\n"))
             });
             self.log.push(line.clone());
             if parts.iter().all(|part| line.contains(part)) {
@@ -149,6 +153,16 @@ impl Server {
         loop {
             let readiness = self.get("/readyz");
             if readiness.contains("\"ready\":true") || readiness.contains(only_days) {
+                break;
+            }
+            self.wait_for(&["refreshed"]);
+        }
+        // Those that are not critical have answered too: each has a duration.
+        let told = |page: &str, family: &str| page.matches(&format!("\n{family}{{")).count();
+        loop {
+            let page = self.get("/metrics");
+            let asked = told(&page, "usage_exporter_collector_duration_seconds");
+            if asked == told(&page, "usage_exporter_documents_read_total") {
                 break;
             }
             self.wait_for(&["refreshed"]);

@@ -201,6 +201,26 @@ fn a_file_that_is_emptied_does_not_open_the_door() {
 }
 
 #[test]
+fn a_file_that_cannot_be_read_to_its_end_holds_up_nobody() {
+    let folder = folder("fifo");
+    let authority = Authority::new(&folder, "authority");
+    authority.certify("server");
+    let (certificate, key) = (path(&folder, "server.crt"), path(&folder, "server.key"));
+    let server = start(&[("TLS_CERT_FILE", &certificate), ("TLS_KEY_FILE", &key)]);
+    std::fs::remove_file(&certificate).expect("a file");
+    let made = Command::new("mkfifo").arg(&certificate).status().expect("mkfifo runs");
+    assert!(made.success());
+    // Opening waits for a reader, who then waits for the end of what is written.
+    let unwritten = std::fs::File::options().write(true).open(&certificate).expect("a reader");
+    let trust = path(&folder, "authority.crt");
+    for _ in 0..20 {
+        assert_health_is_open(&server, &["--cacert", &trust, "--max-time", "5"]);
+    }
+    assert!(server.end("TERM").success());
+    drop(unwritten);
+}
+
+#[test]
 fn prometheus_scrapes_with_every_kind_of_credentials() {
     let folder = folder("prometheus");
     let file = |name: &str| path(&folder, name);

@@ -23,6 +23,8 @@ pub enum Mode {
 pub struct Proxy {
     port: u16,
     state: watch::Sender<State>,
+    /// How many connections are open.
+    open: watch::Sender<usize>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -37,8 +39,9 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("an address").port();
         let (state, watched) = watch::channel(State { mode, upstream });
-        tokio::spawn(accept(listener, watched));
-        Proxy { port, state }
+        let open = watch::Sender::new(0);
+        tokio::spawn(accept(listener, watched, open.clone()));
+        Proxy { port, state, open }
     }
 
     /// The port to which the exporter connects.
@@ -54,14 +57,27 @@ impl Proxy {
     pub fn lead_to(&self, upstream: u16) {
         self.state.send_modify(|state| state.upstream = upstream);
     }
+
+    /// Ends all connections, and then leads further ones to another port.
+    pub async fn exchange(&self, upstream: u16) {
+        self.set(Mode::Cut);
+        self.open.subscribe().wait_for(|open| *open == 0).await.expect("a proxy");
+        self.lead_to(upstream);
+        self.set(Mode::Pass(Duration::ZERO));
+    }
 }
 
-async fn accept(listener: TcpListener, state: watch::Receiver<State>) {
+async fn accept(listener: TcpListener, state: watch::Receiver<State>, open: watch::Sender<usize>) {
     loop {
         tokio::select! {
             accepted = listener.accept() => {
                 let (client, _) = accepted.expect("a connection");
-                tokio::spawn(connect(client, state.clone()));
+                let (state, open) = (state.clone(), open.clone());
+                open.send_modify(|open| *open += 1);
+                tokio::spawn(async move {
+                    connect(client, state).await;
+                    open.send_modify(|open| *open -= 1);
+                });
             }
             () = gone(state.clone()) => return,
         }

@@ -7,7 +7,7 @@ use promql_parser::parser::{
 };
 use promql_parser::util::{ExprVisitor, walk_expr};
 use usage_exporter::exposition::{Kind, own as exporter};
-use usage_exporter::sources::librechat::catalogue;
+use usage_exporter::sources::librechat;
 
 /// What Prometheus adds to every scrape.
 const OF_PROMETHEUS: [&str; 2] = ["up", "scrape_duration_seconds"];
@@ -50,7 +50,7 @@ impl Named {
 
 /// The labels of a metric; `None` if there is none of this name.
 fn labels_of(metric: &str, recorded: &BTreeSet<String>) -> Option<Vec<&'static str>> {
-    let families = || catalogue::ALL.iter().chain(exporter::ALL);
+    let families = || librechat::families().chain(exporter::ALL);
     let parts = ["_bucket", "_count", "_sum"];
     let histogram = parts.iter().find_map(|part| metric.strip_suffix(part));
     let found = families().find(|family| {

@@ -1,5 +1,6 @@
 //! What survives a restart, and what happens to a state file that cannot be used.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -7,13 +8,14 @@ use chrono_tz::Tz;
 use mongodb::Database;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Document, doc};
+use serde_json::{Value, json};
 
 use crate::collectors::counters;
-use crate::exporter::{Exporter, state_file};
+use crate::exporter::{Exporter, is_counter, state_file};
 use crate::fixtures;
 use crate::mongod::{Mongod, free_port};
 use crate::process::{Server, run};
-use crate::samples::of_page;
+use crate::samples::{self, of_page};
 use crate::seen::stored;
 
 const LONG_AGO: TimeDelta = TimeDelta::days(-500);
@@ -141,26 +143,30 @@ async fn a_state_that_cannot_be_used_is_moved_aside() {
     messages(&mut server);
     server.end("TERM");
     let whole = std::fs::read_to_string(&state).expect("a state file");
-    assert!(whole.starts_with("{\"format\":1}\n"), "{whole}");
+    assert!(whole.starts_with("{\"format\":2}\n"), "{whole}");
 
     let other = (database.name().to_owned(), format!("{}x", database.name()));
+    let break_messages = |section: &mut Value| section["content"]["watermark"] = json!(7);
+    let without_basic = whole.replace("\"basic\",", "");
     let cases = [
-        (String::new(), "cut short"),
-        (whole[..whole.len() / 2].to_owned(), "cut short"),
-        (whole.replace("sealed", "SEALED"), "checksum"),
-        (whole.replace("\"format\":1}", "\"format\":2}"), "later version"),
-        ("PK\x03\x04 something\nelse".to_owned(), "not written by usage-exporter"),
+        (String::new(), "", "cut short"),
+        (whole[..whole.len() / 2].to_owned(), "", "cut short"),
+        (whole.replace("sealed", "SEALED"), "", "checksum"),
+        (whole.replace("\"format\":2}", "\"format\":3}"), "", "later version"),
+        ("PK\x03\x04 something\nelse".to_owned(), "", "not written by usage-exporter"),
         (
             with_checksum(&whole.replace(&format!("{:?}", other.0), &format!("{:?}", other.1))),
+            "librechat.",
             "is about the database",
         ),
         (
-            with_checksum(&whole.replace("\"watermark\":", "\"watermark\":7,\"x\":")),
+            with_section(&whole, "librechat/messages", break_messages),
+            "librechat-messages.",
             "cannot be read",
         ),
-        (with_checksum(&whole.replace("\"basic\",", "")), "groups basic were switched off"),
+        (with_checksum(&without_basic), "librechat-messages.", "groups basic were switched off"),
     ];
-    for (text, why) in cases {
+    for (text, what, why) in cases {
         let before = files_beside(&state);
         std::fs::write(&state, &text).expect("a write");
         let mut server = start(&with_state);
@@ -168,8 +174,83 @@ async fn a_state_that_cannot_be_used_is_moved_aside() {
         let log = server.log.join("\n");
         assert!(log.contains("ERROR") && log.contains(why), "{why}:\n{log}");
         server.end("TERM");
-        assert_eq!(files_beside(&state), before + 1, "{why}");
+        let aside = new_file_beside(&state, &before);
+        assert!(aside.starts_with(&format!("state.{what}20")), "{why}: {aside}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_section_that_cannot_be_used_leaves_only_itself() {
+    let (database, _) = librechat(TimeDelta::days(-3)).await;
+    let state = state_file();
+    let settings = settings(&database, &state);
+    let mut server = start(&settings);
+    messages(&mut server);
+    let page = of_page(&server.get("/metrics"));
+    server.end("TERM");
+    // What is counted anew is seen to be so, and what is not is too.
+    for collection in ["messages", "users", "conversations", "files", "transactions"] {
+        let collection = database.collection::<Document>(collection);
+        collection.delete_many(doc! {}).await.expect("a deletion");
+        collection.insert_one(doc! { "a": 1 }).await.expect("an insert");
+    }
+    let whole = std::fs::read_to_string(&state).expect("a state file");
+    let of_later = |section: &mut Value| section["version"] = json!(1_000);
+    let text = with_section(&whole, "librechat/transactions", of_later);
+    let before = files_beside(&state);
+    std::fs::write(&state, text).expect("a write");
+
+    let mut server = start(&settings);
+    assert_eq!(messages(&mut server), page["librechat_messages_total"] + 1.0);
+    server.wait_for(&["refreshed", "\"transactions\""]);
+    let now = of_page(&server.get("/metrics"));
+    for family in ["registered_users", "conversations", "uploaded_files"] {
+        let family = format!("librechat_{family}_total");
+        assert_eq!(now[&family], page[&family] + 1.0, "{family}");
+    }
+    let spent = "librechat_transaction_cost_usd_total";
+    assert!(page.keys().any(|key| samples::family(key) == spent), "{page:?}");
+    assert!(!now.keys().any(|key| samples::family(key) == spent), "they are counted anew");
+    let told = server.log.iter().find(|line| line.contains("ERROR")).expect("an error");
+    assert!(told.contains("librechat/transactions") && told.contains("a later exporter"), "{told}");
+    server.end("TERM");
+    let aside = new_file_beside(&state, &before);
+    assert!(aside.starts_with("state.librechat-transactions.20"), "{aside}");
+    let aside = std::fs::read_to_string(state.with_file_name(aside)).expect("a file");
+    assert!(aside.contains("\"version\":1000"), "it holds what was set aside: {aside}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_that_is_switched_on_later_lets_no_counter_fall() {
+    let (database, _) = librechat(TimeDelta::days(-3)).await;
+    let state = state_file();
+    let settings = settings(&database, &state);
+    let mut without_tools: Vec<(&str, &str)> =
+        settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    without_tools.extend([("ENABLE_TOOL_METRICS", "false"), ("ENABLE_AGENT_METRICS", "false")]);
+    let mut server = Server::start(&without_tools);
+    messages(&mut server);
+    let before = of_page(&server.get("/metrics"));
+    server.end("TERM");
+    let files = files_beside(&state);
+    for collection in ["messages", "users", "transactions"] {
+        let collection = database.collection::<Document>(collection);
+        let first = collection.find_one(doc! {}).await.expect("an answer").expect("a document");
+        collection.delete_one(doc! { "_id": first["_id"].clone() }).await.expect("a deletion");
+    }
+
+    let mut server = start(&settings);
+    messages(&mut server);
+    let after = of_page(&server.get("/metrics"));
+    for (key, value) in before.iter().filter(|(key, _)| key.starts_with("librechat_")) {
+        if is_counter(key) {
+            assert_eq!(after.get(key), Some(value), "{key}");
+        }
+    }
+    assert!(after.contains_key("librechat_mcp_tool_calls_total{server=\"wiki\",tool=\"search\"}"));
+    server.end("TERM");
+    let aside = new_file_beside(&state, &files);
+    assert!(aside.starts_with("state.librechat-messages.20"), "{aside}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -200,8 +281,25 @@ fn with_checksum(text: &str) -> String {
     format!("{}\n{}\n{checksum:08x}\n", lines[0], lines[1])
 }
 
-fn files_beside(state: &Path) -> usize {
-    std::fs::read_dir(state.parent().expect("a folder")).expect("a folder").count()
+/// The state file with another section of this name.
+fn with_section(text: &str, name: &str, change: impl FnOnce(&mut Value)) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    let mut sections: Value = serde_json::from_str(lines[1]).expect("JSON");
+    change(&mut sections[name]);
+    with_checksum(&format!("{}\n{sections}\n", lines[0]))
+}
+
+/// The names of the files in the folder of the state file.
+fn files_beside(state: &Path) -> BTreeSet<String> {
+    let files = std::fs::read_dir(state.parent().expect("a folder")).expect("a folder");
+    files.map(|file| file.expect("a file").file_name().into_string().expect("text")).collect()
+}
+
+/// The one file that is beside the state file now and was not before.
+fn new_file_beside(state: &Path, before: &BTreeSet<String>) -> String {
+    let new: Vec<String> = files_beside(state).difference(before).cloned().collect();
+    assert_eq!(new.len(), 1, "{new:?}");
+    new.concat()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -69,11 +69,6 @@ impl Series {
         std::mem::take(&mut self.changed)
     }
 
-    /// Notes that a save failed, so that the next refresh tries again.
-    pub fn not_saved(&mut self) {
-        self.changed = true;
-    }
-
     /// Whether a counter that never falls has been shown with these labels.
     pub fn has_shown(&self, description: &Description, labels: &Labels) -> bool {
         self.shown.has_highest(&description.name, labels)

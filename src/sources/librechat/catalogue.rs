@@ -1,12 +1,13 @@
-//! Every metric family of the LibreChat source: name, type, labels, groups and meaning.
+//! The metric families of the LibreChat source: name, type, labels, groups and meaning. Those of
+//! [scans](crate::sources::librechat::scans) are in the files of the scans.
 //!
 //! The families of the groups are those of virtuos/librechat_exporter, so that its dashboards go on
 //! working. "5 minutes" is `createdAt` within 300 seconds before and after now, unless it says
 //! `updatedAt`.
 
 use crate::sources::librechat::groups::{
-    ACCOUNT, AGENT, BASIC, COST, EMAIL_DOMAIN, FILE, MODEL, PER_USER, RATING, RESPONSE,
-    TIME_WINDOW, TOKEN, TOOL, USER,
+    ACCOUNT, AGENT, BASIC, COST, FILE, MODEL, PER_USER, RATING, RESPONSE, TIME_WINDOW, TOKEN, TOOL,
+    USER,
 };
 
 crate::catalogue! {
@@ -76,7 +77,6 @@ crate::catalogue! {
     ACTIVE_TOOL_USERS: Gauge "librechat_active_tool_users" [] (TOOL, USER) "Different users of young messages with a tool call whose updatedAt is in the last 5 minutes.";
 
     UPLOADED_FILES: Counter "librechat_uploaded_files_total" [] (FILE) "Files uploaded.";
-    STORED_FILE_BYTES: Gauge "librechat_stored_file_bytes" ["source"] (FILE) "Bytes of the files now stored, by where they are stored.";
 
     FEEDBACK: Gauge "librechat_feedback" ["model", "rating", "tag"] (RATING) "Messages now so rated; the tag is `none` where none was given.";
 
@@ -84,29 +84,19 @@ crate::catalogue! {
     TRANSACTION_COST: Counter "librechat_transaction_cost_usd_total" ["model", "token_type"] (COST) "What these tokens cost, in USD, by the prices of LibreChat.";
     PROMPT_CACHE_TOKENS: Counter "librechat_prompt_cache_tokens_total" ["model", "kind"] (COST) "Prompt tokens read from the cache, written to it, and uncached, where the model's provider tells.";
     CREDITS_GRANTED: Counter "librechat_credits_granted_usd_total" ["context"] (COST) "Credits given to users, in USD, by the occasion.";
-    BALANCE_CREDITS: Gauge "librechat_balance_credits_usd" [] (COST) "Credits that all users have left, in USD.";
-    USERS_WITHOUT_CREDIT: Gauge "librechat_users_without_credit" [] (COST) "Balances with nothing left.";
 
     RESPONSE_DURATION: Histogram "librechat_response_duration_seconds" ["model"] (RESPONSE) "How long the first reply to a user message took, where it did not fail.";
     UNFINISHED_MESSAGES: Counter "librechat_unfinished_messages_total" ["model"] (RESPONSE) "Replies that were not finished a day after they began.";
 
-    AGENT_INFO: Gauge "librechat_agent_info" ["model", "name", "provider", "agent_model"] (AGENT) "Always 1; joins the name of an agent onto the label `model`, which holds its id.";
     AGENT_USERS: Gauge "librechat_agent_users" ["model"] (AGENT) "Different users with a reply of the agent or assistant in the last 30 days, today included.";
     MCP_TOOL_CALLS: Counter "librechat_mcp_tool_calls_total" ["server", "tool"] (AGENT) "Calls of tools of MCP servers.";
     MCP_USERS: Gauge "librechat_mcp_users" ["server"] (AGENT) "Different users of tools of the MCP server in the last 30 days, today included.";
 
-    USERS: Gauge "librechat_users" ["provider", "role"] (ACCOUNT) "Users now, by how they log in and by role.";
-    NEW_USERS: Gauge "librechat_new_users" ["window"] (ACCOUNT) "Users now whose account was made in the last 1, 7 or 30 times 24 hours.";
     ACTIVE_USERS_ROLLING: Gauge "librechat_active_users_rolling" ["window"] (ACCOUNT) "Different users with a message in the last 1, 7 or 30 times 24 hours.";
     RETURNING_USERS: Gauge "librechat_returning_users" ["window"] (ACCOUNT) "Different users with a message in the last 7 or 30 times 24 hours and in as long a time before.";
     POWER_USERS: Gauge "librechat_power_users" ["tier"] (ACCOUNT) "Different users by how many messages they wrote and got in the last 30 days, today included.";
     MESSAGES_BY_HOUR: Gauge "librechat_messages_by_hour" ["hour"] (ACCOUNT) "Messages in each hour of the day, over the last STATISTICS_DAYS complete days.";
     MESSAGES_BY_WEEKDAY: Gauge "librechat_messages_by_weekday" ["weekday"] (ACCOUNT) "Messages on each day of the week, over the last STATISTICS_DAYS complete days.";
-    ACTIVE_SESSIONS: Gauge "librechat_active_sessions" [] (ACCOUNT) "Sessions that have not expired.";
-    SHARED_LINKS_ACTIVE: Gauge "librechat_shared_links_active" [] (ACCOUNT) "Shared links that have not expired.";
-    BANNERS_ACTIVE: Gauge "librechat_banners_active" [] (ACCOUNT) "Banners that are displayed now.";
-
-    USERS_BY_EMAIL_DOMAIN: Gauge "librechat_users_by_email_domain" ["email_domain"] (EMAIL_DOMAIN) "Users now by the domain of their e-mail address.";
 
     USER_TOKENS: Counter "librechat_user_tokens_total" ["user", "token_type"] (PER_USER) "Tokens that models were paid for, by user.";
     USER_COST: Counter "librechat_user_cost_usd_total" ["user"] (PER_USER) "What these tokens cost, in USD, by user.";

@@ -1,8 +1,8 @@
 //! What the collectors of LibreChat share: the ledger, the counts of other collections, and the state
 //! file in which both survive a restart.
 
-use std::collections::{BTreeMap, HashSet};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono_tz::Tz;
@@ -11,42 +11,40 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tracing::error;
 
-use crate::engine::collector::{Failure, Reason};
+use crate::engine::collector::Failure;
 use crate::engine::settings::General;
-use crate::engine::state::{Section, StateFile, Unusable, encode};
+use crate::engine::state::{Part, Section, StateFile, Unusable, encode};
 use crate::exposition::Series;
 use crate::exposition::series::Shown;
 use crate::sources::librechat::appended::collections::{AnyCollection, Collections};
 use crate::sources::librechat::days::{Days, Reach};
+use crate::sources::librechat::edition::{Edition, Known, OfEdition, Verified};
 use crate::sources::librechat::groups::{AGENT, TOOL};
 use crate::sources::librechat::messages::saved::Saved;
 use crate::sources::librechat::messages::{Ledger, Limits};
 use crate::sources::librechat::names::Names;
+use crate::sources::librechat::sections::{AUDIT, DATA_SET, MESSAGES, SHOWN, SOURCE};
 use crate::sources::librechat::settings::Settings;
 
-const DATA_SET: &str = "librechat.data_set";
-const MESSAGES: &str = "librechat.messages";
-const SHOWN: &str = "librechat.shown";
-const AUDIT: &str = "librechat.audit";
-
-/// The memory of one LibreChat.
+/// What is remembered of one LibreChat.
 #[derive(Clone)]
 pub struct Memory(Arc<Shared>);
 
 struct Shared {
     blank: Blank,
-    ledger: Mutex<Ledger>,
+    ledger: OfEdition<Ledger>,
     counted: Collections,
     names: Mutex<Names>,
-    shown: Mutex<Shown>,
+    shown: OfEdition<ShownNow>,
     state: StateFile,
     data_set: DataSet,
-    /// Held while the ledger is saved, so that nobody takes a save for done that still goes on.
-    saving: tokio::sync::Mutex<()>,
-    edition: AtomicU64,
+    /// Held from when something is taken to be saved until it is given to the state file, so that nothing
+    /// older, and nothing of another database, is given after it. Only threads that may block take it.
+    saving: Mutex<()>,
+    edition: Mutex<Edition>,
     audit_due: AtomicBool,
-    /// The server processes whose database was found to be the one of these memory.
-    verified: tokio::sync::Mutex<HashSet<Option<ObjectId>>>,
+    /// Which server processes have the database that is remembered.
+    verified: tokio::sync::Mutex<Verified>,
     wakes: Wakes,
 }
 
@@ -59,11 +57,13 @@ pub struct Wakes {
     pub baseline: Arc<Notify>,
     /// Local days must be read again.
     pub days: Arc<Notify>,
+    /// Nothing is known of ratings yet.
+    pub feedback: Arc<Notify>,
     /// Something may lie behind the watermark.
     pub audit: Arc<Notify>,
 }
 
-/// How new memory begin.
+/// How a new memory begins.
 #[derive(Debug, Clone)]
 struct Blank {
     limits: Limits,
@@ -72,7 +72,7 @@ struct Blank {
     reach: Reach,
 }
 
-/// What the saved memory are about.
+/// What the saved memory is about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct DataSet {
     database: String,
@@ -90,15 +90,15 @@ pub struct AuditRecord {
     pub late: BTreeMap<String, u64>,
 }
 
-/// What was saved.
-struct Found {
-    saved: Option<Saved>,
-    shown: Option<Shown>,
-    counted: Collections,
+/// What counters have shown, and whether it has changed since it was last saved.
+#[derive(Debug, Default)]
+struct ShownNow {
+    shown: Shown,
+    changed: bool,
 }
 
 impl Memory {
-    /// The memory that `state` holds, or new ones.
+    /// The memory that `state` holds, or a new one.
     pub fn open(
         state: StateFile,
         settings: &Settings,
@@ -110,10 +110,11 @@ impl Memory {
             tenant: settings.tenant.clone(),
             groups: settings.groups.of_messages().map(str::to_owned).collect(),
         };
-        let saved = read(&state, &data_set).unwrap_or_else(|unusable| {
-            state.set_aside(&unusable.0);
-            Found { saved: None, shown: None, counted: Collections::default() }
-        });
+        data_set.set_aside_what_is_of_others(&state);
+        let counted = Collections::default();
+        counted.all().into_iter().for_each(|counted| counted.load(&state));
+        let saved = state.section_or_set_aside(&MESSAGES);
+        let shown = state.section_or_set_aside(&SHOWN).unwrap_or_default();
         let blank = Blank {
             limits: Limits { settling_time: settings.settling_time, tail: settings.tail_limit },
             history_needed,
@@ -125,27 +126,36 @@ impl Memory {
         };
         data_set.keep(&state);
         Memory(Arc::new(Shared {
-            ledger: Mutex::new(blank.ledger(saved.saved)),
+            ledger: OfEdition::new(blank.ledger(saved)),
             blank,
-            counted: saved.counted,
+            counted,
             names: Mutex::default(),
-            shown: Mutex::new(saved.shown.unwrap_or_default()),
+            shown: OfEdition::new(ShownNow { shown, changed: false }),
             state,
             data_set,
-            saving: tokio::sync::Mutex::default(),
-            edition: AtomicU64::new(0),
+            saving: Mutex::default(),
+            edition: Mutex::default(),
             audit_due: AtomicBool::new(false),
             verified: tokio::sync::Mutex::default(),
             wakes: Wakes::default(),
         }))
     }
 
-    /// The ledger. Nobody keeps it across an await point, and no scrape needs it.
-    pub fn ledger(&self) -> MutexGuard<'_, Ledger> {
-        lock(&self.0.ledger)
+    /// The ledger of an edition of the database: the way in for whoever enters what was read.
+    ///
+    /// # Errors
+    ///
+    /// If the database was exchanged since.
+    pub fn ledger_at(&self, edition: Edition) -> Result<Known<'_, Ledger>, Failure> {
+        self.0.ledger.at(edition)
     }
 
-    /// A ledger beside these memory, in which a history that ends at `end` is looked back on.
+    /// The ledger of the database as it is now: for whoever enters nothing that was read.
+    pub fn ledger_now(&self) -> Known<'_, Ledger> {
+        self.0.ledger.now()
+    }
+
+    /// A ledger beside this one, in which a history that ends at `end` is looked back on.
     pub fn ledger_of_past(&self, end: ObjectId) -> Ledger {
         let Blank { limits, timezone, reach, .. } = self.0.blank;
         Ledger::of_past(limits, Days::new(timezone, reach), end)
@@ -161,9 +171,9 @@ impl Memory {
         lock(&self.0.names)
     }
 
-    /// What the counters had shown when the memory were opened.
+    /// What the counters had shown when the memory was opened.
     pub fn shown(&self) -> Shown {
-        lock(&self.0.shown).clone()
+        self.0.shown.now().shown.clone()
     }
 
     /// Asks collectors to refresh.
@@ -171,50 +181,23 @@ impl Memory {
         &self.0.wakes
     }
 
-    /// The server processes whose database was found to be the one of these memory.
-    pub async fn verified(&self) -> tokio::sync::MutexGuard<'_, HashSet<Option<ObjectId>>> {
+    /// Which server processes have the database that is remembered.
+    pub async fn verified(&self) -> tokio::sync::MutexGuard<'_, Verified> {
         self.0.verified.lock().await
     }
 
-    /// Another number after the memory were begun anew.
-    pub fn edition(&self) -> u64 {
-        self.0.edition.load(Ordering::Acquire)
-    }
-
-    /// Fails if the memory were begun anew since they had the number `edition`: what was read then is
-    /// not for them.
-    ///
-    /// # Errors
-    ///
-    /// See above.
-    pub fn check(&self, edition: u64) -> Result<(), Failure> {
-        if self.edition() == edition {
-            return Ok(());
-        }
-        Err(Failure {
-            reason: Reason::Query,
-            answered: true,
-            message: "the database was exchanged while it was read".to_owned(),
-        })
+    /// The edition of the database that is watched now.
+    pub fn edition(&self) -> Edition {
+        *lock(&self.0.edition)
     }
 
     /// Begins anew with another database: what was known is set aside.
-    pub fn begin_anew(&self, why: &str) {
-        if self.0.state.is_on() {
-            self.0.state.set_aside(why);
-            self.0.data_set.keep(&self.0.state);
-        } else {
-            error!("{why}; counters begin again at what is stored");
-        }
-        let mut ledger = self.ledger();
-        *ledger = self.0.blank.ledger(None);
-        for counted in self.0.counted.all() {
-            counted.reset();
-        }
-        *lock(&self.0.shown) = Shown::default();
-        self.0.edition.fetch_add(1, Ordering::Release);
-        for wake in [&self.0.wakes.baseline, &self.0.wakes.messages] {
-            wake.notify_one();
+    pub async fn begin_anew(&self, why: String) {
+        let shared = Arc::clone(&self.0);
+        // A thread that may block, because what is being saved now is of the database before.
+        let begun = tokio::task::spawn_blocking(move || shared.begin_anew(&why)).await;
+        if let Err(error) = begun {
+            error!("the database was exchanged, but nothing begins anew: {error}");
         }
     }
 
@@ -229,65 +212,98 @@ impl Memory {
         self.0.audit_due.load(Ordering::Acquire)
     }
 
-    /// Notes that the audit that was asked for has been made.
-    pub fn audited(&self) {
+    /// Notes that an audit begins: one that is asked for from now on comes after it.
+    pub fn begin_audit(&self) {
         self.0.audit_due.store(false, Ordering::Release);
     }
 
-    /// Saves the ledger, and what the counters have shown, where one of them has changed. When this
-    /// returns, all that was in them when it was called is on the disk, or cannot be saved.
-    pub async fn save_ledger(&self, mut series: Option<&mut Series>) {
-        if !self.0.state.is_on() {
-            return;
-        }
-        let shown = series.as_mut().and_then(|series| {
-            series.take_changed().then(|| encoded(SHOWN, series.shown())).flatten()
-        });
-        let memory = self.clone();
-        // A task of its own, because the refresh that waits for it may be dropped.
-        let saved = tokio::spawn(async move { memory.save_changed(shown).await }).await;
-        if let (Ok(false), Some(series)) = (saved, series) {
-            series.not_saved();
-        }
-    }
-
-    async fn save_changed(&self, shown: Option<Section>) -> bool {
-        let _saving = self.0.saving.lock().await;
-        let mut sections: Vec<Section> = Vec::from_iter(shown);
+    /// Saves the ledger, and what the counters of an edition have shown, where one of them has changed. When
+    /// this returns, all that was in them when it was called is on the disk, or cannot be saved.
+    pub async fn save_ledger(&self, series: Option<(Edition, &mut Series)>) {
+        if let Some((edition, series)) = series
+            && series.take_changed()
+            && let Ok(mut shown) = self.0.shown.at(edition)
         {
-            let mut ledger = self.ledger();
-            if ledger.take_changed() {
-                sections.extend(encoded(MESSAGES, &ledger.saved));
-            }
+            *shown = ShownNow { shown: series.shown().clone(), changed: true };
         }
-        let saved = sections.is_empty() || self.0.state.save(sections).await;
-        if !saved {
-            self.ledger().not_saved();
-        }
-        saved
+        self.save(|shared| {
+            let shown = {
+                let mut shown = shared.shown.now();
+                std::mem::take(&mut shown.changed).then(|| shown.shown.clone())
+            };
+            // A copy, because whoever enters messages would wait until all of it is encoded.
+            let messages = {
+                let mut ledger = shared.ledger.now();
+                ledger.take_changed().then(|| ledger.saved.clone())
+            };
+            let shown = shown.and_then(|shown| encoded(&SHOWN, &shown));
+            let messages = messages.and_then(|messages| encoded(&MESSAGES, &messages));
+            shown.into_iter().chain(messages).collect()
+        })
+        .await;
     }
 
     /// Saves what was counted of a collection, where it has changed.
     pub async fn save_counted(&self, counted: &dyn AnyCollection) {
+        let name = counted.section_name();
+        self.save(move |shared| {
+            let all = shared.counted.all().into_iter();
+            let named = all.filter(|counted| counted.section_name() == name);
+            named.filter_map(|counted| counted.changed_section()).collect()
+        })
+        .await;
+    }
+
+    /// Saves what `changed` gives, which is encoded where that may take its time. The refresh that waits for
+    /// it may be dropped.
+    async fn save(&self, changed: impl FnOnce(&Shared) -> Vec<Section> + Send + 'static) {
         if !self.0.state.is_on() {
             return;
         }
-        if let Some(section) = counted.changed_section()
-            && !self.0.state.save(vec![section]).await
-        {
-            counted.not_saved();
+        let shared = Arc::clone(&self.0);
+        let giving = tokio::task::spawn_blocking(move || {
+            let _saving = lock(&shared.saving);
+            shared.state.save(changed(&shared))
+        });
+        match giving.await {
+            // The state file tells when it cannot be written, and the next save tries again.
+            Ok(saving) => drop(saving.await),
+            Err(error) if error.is_panic() => error!("the state cannot be encoded: {error}"),
+            // The process ends before anything of it was shown.
+            Err(_) => {}
         }
     }
 
     /// What is saved of the audit.
     pub fn audit_record(&self) -> AuditRecord {
-        self.0.state.section(AUDIT).ok().flatten().unwrap_or_default()
+        self.0.state.section_or_set_aside(&AUDIT).unwrap_or_default()
     }
 
     /// Saves what is to be remembered of the audit.
     pub async fn save_audit(&self, record: &AuditRecord) {
-        if let Some(section) = encoded(AUDIT, record) {
-            self.0.state.save(vec![section]).await;
+        let record = record.clone();
+        self.save(move |_| encoded(&AUDIT, &record).into_iter().collect()).await;
+    }
+}
+
+impl Shared {
+    fn begin_anew(&self, why: &str) {
+        let _saving = lock(&self.saving);
+        if self.state.is_on() {
+            self.state.set_aside_all_of(SOURCE, why);
+            self.data_set.keep(&self.state);
+        } else {
+            error!("{why}; counters begin again at what is stored");
+        }
+        let mut edition = lock(&self.edition);
+        *edition = edition.next();
+        self.shown.begin(*edition, ShownNow::default());
+        self.ledger.begin(*edition, self.blank.ledger(None));
+        for counted in self.counted.all() {
+            counted.begin(*edition);
+        }
+        for wake in [&self.wakes.baseline, &self.wakes.messages] {
+            wake.notify_one();
         }
     }
 }
@@ -300,21 +316,10 @@ impl Blank {
     }
 }
 
-fn read(state: &StateFile, data_set: &DataSet) -> Result<Found, Unusable> {
-    if let Some(saved) = state.section::<DataSet>(DATA_SET)? {
-        saved.must_cover(data_set)?;
-    }
-    let counted = Collections::default();
-    for saved in counted.all() {
-        saved.load(state)?;
-    }
-    Ok(Found { saved: state.section(MESSAGES)?, shown: state.section(SHOWN)?, counted })
-}
-
 impl DataSet {
     /// Makes it part of the next save.
     fn keep(&self, state: &StateFile) {
-        if let Some(section) = encoded(DATA_SET, self) {
+        if let Some(section) = encoded(&DATA_SET, self) {
             state.keep(section);
         }
     }
@@ -325,32 +330,37 @@ impl DataSet {
             || (group == AGENT && self.groups.iter().any(|group| group == TOOL))
     }
 
-    /// Fails unless what was saved of this serves a run with `wanted`.
-    fn must_cover(&self, wanted: &DataSet) -> Result<(), Unusable> {
-        if self.database != wanted.database {
-            return Err(Unusable(format!(
-                "it is about the database {:?}, not {:?}",
-                self.database, wanted.database
-            )));
+    /// Sets aside what `state` holds of another database or tenant, and the messages where they were read
+    /// without what is wanted now. What counters have shown stays then, so that none falls.
+    fn set_aside_what_is_of_others(&self, state: &StateFile) {
+        let saved = match state.section::<DataSet>(&DATA_SET) {
+            Ok(Some(saved)) => saved,
+            Ok(None) => return,
+            // Nobody knows what the other sections are about.
+            Err(Unusable(why)) => return state.set_aside_all_of(SOURCE, &why),
+        };
+        if saved.database != self.database {
+            let why =
+                format!("it is about the database {:?}, not {:?}", saved.database, self.database);
+            return state.set_aside_all_of(SOURCE, &why);
         }
-        if self.tenant != wanted.tenant {
-            return Err(Unusable("it is about another tenant".to_owned()));
+        if saved.tenant != self.tenant {
+            return state.set_aside_all_of(SOURCE, "it is about another tenant");
         }
-        let new: Vec<&str> =
-            wanted.groups.iter().filter(|group| !self.covers(group)).map(String::as_str).collect();
-        if new.is_empty() {
-            return Ok(());
+        let wanted = self.groups.iter().filter(|group| !saved.covers(group));
+        let new: Vec<&str> = wanted.map(String::as_str).collect();
+        if !new.is_empty() {
+            let new = new.join(", ");
+            let why =
+                format!("the metrics of the groups {new} were switched off when it was written");
+            state.set_aside(&MESSAGES, &why);
         }
-        Err(Unusable(format!(
-            "the metrics of the groups {} were switched off when it was written",
-            new.join(", ")
-        )))
     }
 }
 
-fn encoded<T: Serialize>(name: &'static str, state: &T) -> Option<Section> {
-    encode(name, state)
-        .inspect_err(|error| error!(section = name, "the state cannot be encoded: {error}"))
+fn encoded<T: Serialize>(part: &Part, state: &T) -> Option<Section> {
+    encode(part, state)
+        .inspect_err(|error| error!(section = part.name, "the state cannot be encoded: {error}"))
         .ok()
 }
 

@@ -7,8 +7,9 @@
 //!   local day; [`appended`]: sums over collections to which documents are only ever added; [`scans`]:
 //!   collections whose documents change and go;
 //! * [`families`]: what is shown of all that;
-//! * [`memory`]: what the collectors share and the state file keeps; [`names`]: those of people who are
-//!   shown;
+//! * [`memory`]: what the collectors share and the state file keeps in [`sections`], with [`saved_upgrade`]
+//!   for what earlier versions kept, and [`edition`]: of which database it is; [`names`]: those of people
+//!   who are shown;
 //! * [`collectors`]: the questions asked;
 //! * [`backfill`]: what the metrics would have shown at earlier moments.
 
@@ -19,13 +20,16 @@ pub mod collectors;
 pub mod database;
 pub mod days;
 pub mod documents;
+pub mod edition;
 pub mod families;
 pub mod groups;
 pub mod memory;
 pub mod messages;
 pub mod names;
 pub mod peers;
+pub mod saved_upgrade;
 pub mod scans;
+pub mod sections;
 pub mod settings;
 
 use std::collections::HashMap;
@@ -61,23 +65,15 @@ use crate::sources::librechat::collectors::messages::Messages;
 use crate::sources::librechat::collectors::scan::ScanCollector;
 use crate::sources::librechat::database::store::Store;
 use crate::sources::librechat::groups::{
-    ACCOUNT, AGENT, BASIC, COST, EMAIL_DOMAIN, FILE, MODEL, RATING, RESPONSE, TIME_WINDOW, TOKEN,
-    TOOL, USER,
+    ACCOUNT, AGENT, BASIC, COST, FILE, MODEL, RATING, RESPONSE, TIME_WINDOW, TOKEN, TOOL, USER,
 };
 use crate::sources::librechat::memory::Memory;
-use crate::sources::librechat::scans::Scan;
-use crate::sources::librechat::scans::agents::Agents;
-use crate::sources::librechat::scans::balances::Balances;
-use crate::sources::librechat::scans::banners::Banners;
-use crate::sources::librechat::scans::files::Files;
-use crate::sources::librechat::scans::sessions::Sessions;
-use crate::sources::librechat::scans::shared_links::SharedLinks;
-use crate::sources::librechat::scans::users::Users;
 use crate::sources::librechat::settings::NamedBy;
 
 /// LibreChat.
 pub const KIND: Kind = Kind {
     name: "librechat",
+    title: "LibreChat",
     settings: settings::all,
     is_given: Settings::are_given,
     read: |reader| Some(Arc::new(Settings::read(reader)?)),
@@ -126,7 +122,13 @@ impl LibreChat {
     }
 
     fn auditor(&self) -> Audit {
-        Audit::new(self.store.clone(), self.memory.clone(), &self.settings, self.history_needed)
+        Audit::new(
+            self.store.clone(),
+            self.memory.clone(),
+            &self.settings,
+            self.general.timezone,
+            self.history_needed,
+        )
     }
 
     fn growth(&self) -> Vec<Box<dyn Collector>> {
@@ -186,32 +188,20 @@ impl LibreChat {
 
     fn scans(&self) -> Vec<Box<dyn Collector>> {
         let LibreChat { settings, store, memory, .. } = self;
-        let groups = &settings.groups;
-        let mut scans: Vec<Box<dyn Scan>> = Vec::new();
-        if groups.has_any(&[ACCOUNT, EMAIL_DOMAIN]) || settings.per_user == Some(NamedBy::Email) {
-            scans.push(Box::new(Users::new(memory.clone(), groups, settings.per_user)));
-        }
-        if groups.has(COST) {
-            scans.push(Box::<Balances>::default());
-        }
-        if groups.has(ACCOUNT) {
-            scans.push(Box::<Sessions>::default());
-            scans.push(Box::<SharedLinks>::default());
-            scans.push(Box::<Banners>::default());
-        }
-        if groups.has(FILE) {
-            scans.push(Box::<Files>::default());
-        }
-        if groups.has(AGENT) {
-            scans.push(Box::<Agents>::default());
-        }
-        let collectors = scans.into_iter().map(|scan| -> Box<dyn Collector> {
+        let wanted = scans::ALL.iter().filter(|listed| listed.is_wanted(settings));
+        let collectors = wanted.map(|listed| -> Box<dyn Collector> {
+            let scan = (listed.make)(settings, memory);
             let writer = self.writer(Shown::default());
             let interval = settings.account_interval;
-            Box::new(ScanCollector::new(store.clone(), interval, scan, writer))
+            Box::new(ScanCollector::new(store.clone(), interval, listed, scan, writer))
         });
         collectors.collect()
     }
+}
+
+/// Every family that a LibreChat can have.
+pub fn families() -> impl Iterator<Item = &'static Description> {
+    catalogue::ALL.iter().chain(scans::families())
 }
 
 #[async_trait]
@@ -221,11 +211,11 @@ impl source::Source for LibreChat {
     }
 
     fn title(&self) -> String {
-        format!("LibreChat, database {}", self.settings.database)
+        format!("{}, database {}", KIND.title, self.settings.database)
     }
 
     fn families(&self) -> Vec<&'static Description> {
-        catalogue::ALL.iter().collect()
+        families().collect()
     }
 
     fn up(&self) -> Option<&'static Description> {
@@ -240,7 +230,8 @@ impl source::Source for LibreChat {
         collectors.push(Box::new(Inventory::new(store.clone(), interval)));
         if self.history_needed {
             let rate = settings.baseline_rate;
-            let baseline = Baseline::new(store.clone(), memory.clone(), groups, rate);
+            let shown_for = settings.feedback_interval * general.stale_after;
+            let baseline = Baseline::new(store.clone(), memory.clone(), groups, rate, shown_for);
             collectors.push(Box::new(baseline));
         }
         if groups.has_any(&[USER, MODEL, AGENT, ACCOUNT]) {

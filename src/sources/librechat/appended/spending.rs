@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::engine::pairs;
 use crate::exposition::labels::{Label, Labels};
 use crate::sources::librechat::appended::sums::{Sums, add_each};
+use crate::sources::librechat::documents::classes::{MODEL, OCCASION};
 use crate::sources::librechat::documents::field::{Field, Malformed};
 use crate::sources::librechat::documents::transaction::{CacheTokens, TokenType, Transaction};
 use crate::sources::librechat::messages::totals::{Surplus, Tokens, all_beyond};
@@ -66,13 +67,14 @@ impl Sums for Spending {
     fn read(document: &RawDocument, labels: &mut Labels) -> Entry {
         let transaction = Transaction::read(document);
         let given = transaction.token_type == Some(TokenType::Credits);
-        let name = if given { transaction.context } else { transaction.model };
+        let (class, name) =
+            if given { (OCCASION, transaction.context) } else { (MODEL, transaction.model) };
         // Credits that are taken back are no credits given, and a counter cannot fall.
         let counts = !given || transaction.amount.is_positive;
         let size = |size: Tokens| if counts { size } else { Tokens::default() };
         Entry {
             token_type: transaction.token_type,
-            label: labels.label_or_unknown(name),
+            label: labels.label_or_unknown(class, name),
             spent: Spent {
                 tokens: size(transaction.amount.size),
                 credits: size(transaction.value.size),
@@ -97,7 +99,7 @@ impl Sums for Spending {
             None => {}
         }
         for field in entry.malformed.fields() {
-            *self.malformed.entry(field).or_default() += 1;
+            *self.malformed.entry(field.clone()).or_default() += 1;
         }
     }
 

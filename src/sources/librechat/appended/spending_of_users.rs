@@ -10,8 +10,9 @@ use crate::engine::pairs;
 use crate::exposition::labels::{Label, Labels};
 use crate::sources::librechat::appended::spending::Spent;
 use crate::sources::librechat::appended::sums::{Sums, add_each};
+use crate::sources::librechat::documents::classes;
 use crate::sources::librechat::documents::field::Field;
-use crate::sources::librechat::documents::transaction::{TokenType, Transaction};
+use crate::sources::librechat::documents::transaction::{TokenType, Transaction, USER};
 use crate::sources::librechat::messages::totals::{Surplus, Tokens, all_beyond};
 
 /// The sums over the transactions of each person.
@@ -59,8 +60,8 @@ impl Sums for SpendingOfUsers {
     fn read(document: &RawDocument, labels: &mut Labels) -> Entry {
         let transaction = Transaction::read(document);
         Entry {
-            user: labels.label_or_unknown(transaction.user.as_deref()),
-            malformed: transaction.malformed.contains(Field::TransactionUser),
+            user: labels.label_or_unknown(classes::USER, transaction.user.as_deref()),
+            malformed: transaction.malformed.contains(&USER),
             token_type: transaction.token_type,
             spent: Spent { tokens: transaction.amount.size, credits: transaction.value.size },
         }
@@ -69,7 +70,7 @@ impl Sums for SpendingOfUsers {
     fn add(&mut self, entry: &Entry) {
         self.transactions += 1;
         if entry.malformed {
-            *self.malformed.entry(Field::TransactionUser).or_default() += 1;
+            *self.malformed.entry(USER).or_default() += 1;
         }
         let Some(token_type) = entry.token_type else { return };
         if token_type == TokenType::Credits {

@@ -18,7 +18,7 @@ use crate::sources::librechat::documents::object_id::{at, day_of, start_of, time
 /// Sums over documents.
 pub trait Sums: Default + Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
     /// What one document adds to them.
-    type Entry: Serialize + DeserializeOwned + Send + Sync;
+    type Entry: Clone + Serialize + DeserializeOwned + Send + Sync;
 
     /// Whether they are kept for each day too, so that an audit can find what is missing.
     const BY_DAY: bool = true;
@@ -241,20 +241,15 @@ impl<S: Sums> Appended<S> {
     pub fn take_changed(&mut self) -> bool {
         std::mem::take(&mut self.changed)
     }
-
-    /// Notes that a save failed, so that the next refresh tries again.
-    pub fn not_saved(&mut self) {
-        self.changed = true;
-    }
 }
 
 /// Adds the sums of `others` to those of the same keys.
-pub fn add_each<K: Eq + Hash + Copy, V: std::ops::AddAssign + Copy + Default>(
+pub fn add_each<K: Eq + Hash + Clone, V: std::ops::AddAssign + Copy + Default>(
     sums: &mut FxHashMap<K, V>,
     others: &FxHashMap<K, V>,
 ) {
     for (key, value) in others {
-        *sums.entry(*key).or_default() += *value;
+        *sums.entry(key.clone()).or_default() += *value;
     }
 }
 

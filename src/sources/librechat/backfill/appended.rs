@@ -43,7 +43,7 @@ impl<S: Sums> AppendedReplay<S> {
 
     fn note(&mut self) -> io::Result<()> {
         let families = {
-            (self.families)(&self.collection.counted(), &mut self.writer);
+            (self.families)(&self.collection.now(), &mut self.writer);
             self.writer.finish()
         };
         self.recorder.note(&families)
@@ -62,14 +62,14 @@ impl<S: Sums> Replay for AppendedReplay<S> {
             let end = at(moment);
             let before =
                 std::iter::from_fn(|| documents.next_if(|d| id(d).is_some_and(|id| id < end)));
-            self.collection.counted().enter(before, self.tail);
+            self.collection.now().enter(before, self.tail);
             if documents.peek().is_none() {
                 break;
             }
             self.note()?;
         }
         if let Some(last) = last {
-            self.collection.counted().settle(last);
+            self.collection.now().settle(last);
         }
         Ok(())
     }

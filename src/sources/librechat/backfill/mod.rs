@@ -37,8 +37,7 @@ use crate::sources::librechat::collectors::scan::ScanCollector;
 use crate::sources::librechat::database::store::{BATCH_SIZE, Store, documents, must_reach};
 use crate::sources::librechat::documents::message::projection;
 use crate::sources::librechat::documents::object_id::{at, time_of};
-use crate::sources::librechat::memory::Memory;
-use crate::sources::librechat::scans::users::Users;
+use crate::sources::librechat::scans::users;
 use crate::sources::librechat::settings::NamedBy;
 use crate::sources::librechat::{LibreChat, MakeOfCounted};
 
@@ -152,9 +151,10 @@ impl LibreChat {
     /// Finds out how people are called who are shown by name.
     async fn name_people(&self, refresh: &Refresh) -> Result<(), Failure> {
         let LibreChat { settings, store, memory, .. } = self;
-        let users = Users::new(Memory::clone(memory), &settings.groups, settings.per_user);
+        let scan = (users::SCAN.make)(settings, memory);
         let writer = self.writer(Shown::default());
-        ScanCollector::new(store.clone(), settings.account_interval, Box::new(users), writer)
+        let interval = settings.account_interval;
+        ScanCollector::new(store.clone(), interval, &users::SCAN, scan, writer)
             .refresh(refresh)
             .await
             .map(|_| ())

@@ -16,9 +16,10 @@ use crate::exposition::family_writer::FamilyWriter;
 use crate::exposition::series::Shown;
 use crate::sources::librechat::appended::collections::{AnyCollection, Collection};
 use crate::sources::librechat::appended::sums::{Appended, Sums};
-use crate::sources::librechat::database::identity::present;
+use crate::sources::librechat::database::identity::{Present, present};
 use crate::sources::librechat::database::store::{Store, documents, horizon};
 use crate::sources::librechat::documents::object_id::at;
+use crate::sources::librechat::edition::Edition;
 use crate::sources::librechat::memory::Memory;
 
 /// How long one refresh reads before it saves what it has.
@@ -36,10 +37,10 @@ pub struct AppendedCollector<S: Sums> {
     /// An empty writer, for when the memory are begun anew.
     blank: Box<dyn Fn() -> FamilyWriter + Send + Sync>,
     /// The number of the memory to which the writer belongs.
-    edition: u64,
+    edition: Edition,
     began: Option<Instant>,
     /// What was last written, of which memory, sums and names.
-    written: Option<((u64, u64, u64), Families)>,
+    written: Option<((Edition, u64, u64), Families)>,
 }
 
 /// Writes the families that are made of sums.
@@ -68,7 +69,7 @@ impl<S: Sums> AppendedCollector<S> {
         families: FamiliesOf<S>,
         blank: impl Fn(Shown) -> FamilyWriter + Send + Sync + 'static,
     ) -> AppendedCollector<S> {
-        let shown = collection.counted().shown().clone();
+        let shown = collection.now().shown().clone();
         AppendedCollector {
             name,
             writer: blank(shown),
@@ -85,20 +86,18 @@ impl<S: Sums> AppendedCollector<S> {
     }
 
     /// Reads what comes after the watermark; true at its end.
-    async fn read(&self, refresh: &Refresh) -> Result<bool, Failure> {
+    async fn read(&self, present: Present, refresh: &Refresh) -> Result<bool, Failure> {
         let began = Instant::now();
-        let mut seen_until = present(&self.store, &self.memory, refresh).await?;
-        let edition = self.memory.edition();
+        let Present { now: mut seen_until, edition } = present;
         let collection = self.collection.name();
-        let from = self.collection.counted().watermark();
+        let from = self.collection.at(edition)?.watermark();
         let id = doc! { "$gte": from };
         let mut cursor = self.store.find_by_id(collection, id, S::projection(), refresh).await?;
         while let Some(batch) = cursor.try_next().await.map_err(failure)? {
-            self.memory.check(edition)?;
             refresh.count_documents(documents(&batch).count());
             seen_until = horizon(&batch).map_or(seen_until, |time| time.min(seen_until));
             let last = documents(&batch).filter_map(|d| d.get_object_id("_id").ok()).last();
-            let mut counted = self.collection.counted();
+            let mut counted = self.collection.at(edition)?;
             counted.enter(documents(&batch), self.limits.tail);
             let settled = at(seen_until - self.limits.settling_time);
             counted.settle(last.map_or(settled, |last| last.min(settled)));
@@ -109,25 +108,23 @@ impl<S: Sums> AppendedCollector<S> {
                 return Ok(false);
             }
         }
-        // Memory that were begun anew meanwhile have yet to be read.
-        self.memory.check(edition)?;
-        let mut counted = self.collection.counted();
+        let mut counted = self.collection.at(edition)?;
         counted.settle(at(seen_until - self.limits.settling_time));
         counted.completed();
         Ok(true)
     }
 
     /// The families; those of the last refresh where nothing has changed since.
-    fn families(&mut self) -> Families {
-        let mut counted = self.collection.counted();
+    fn families(&mut self) -> Result<Families, Failure> {
+        let mut counted = self.collection.at(self.edition)?;
         if !counted.is_complete() {
-            return Families::default();
+            return Ok(Families::default());
         }
         let version = (self.edition, counted.version(), self.memory.names().version());
         if let Some((known, families)) = &self.written
             && *known == version
         {
-            return families.clone();
+            return Ok(families.clone());
         }
         (self.families)(&counted, &mut self.writer);
         let families = self.writer.finish().counting_since(counted.begins());
@@ -135,7 +132,7 @@ impl<S: Sums> AppendedCollector<S> {
             counted.show(self.writer.shown().shown().clone());
         }
         self.written = Some((version, families.clone()));
-        families
+        Ok(families)
     }
 }
 
@@ -151,18 +148,19 @@ impl<S: Sums> Collector for AppendedCollector<S> {
 
     async fn refresh(&mut self, refresh: &Refresh) -> Result<Answer, Failure> {
         let began = *self.began.get_or_insert_with(Instant::now);
-        let first_pass = !self.collection.counted().is_complete();
-        let at_end = self.read(refresh).await?;
-        if self.edition != self.memory.edition() {
-            self.edition = self.memory.edition();
+        let present = present(&self.store, &self.memory, refresh).await?;
+        if self.edition != present.edition {
+            self.edition = present.edition;
             self.writer = (self.blank)();
         }
+        let first_pass = !self.collection.at(self.edition)?.is_complete();
+        let at_end = self.read(present, refresh).await?;
         if first_pass && at_end {
-            let documents = self.collection.counted().total().documents();
+            let documents = self.collection.at(self.edition)?.total().documents();
             let seconds = (began.elapsed().as_secs_f64() * 10.0).round() / 10.0;
             info!(collector = self.name, documents, seconds, "read once from the beginning");
         }
-        let families = self.families();
+        let families = self.families()?;
         self.memory.save_counted(&*self.collection).await;
         let next = if at_end { Next::Interval } else { Next::Continue };
         Ok(Answer { families, next })

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate};
+use chrono_tz::Tz;
 use futures_util::TryStreamExt;
 use mongodb::bson::doc;
 use mongodb::bson::oid::ObjectId;
@@ -21,11 +22,12 @@ use crate::engine::source::Late;
 use crate::exposition::Families;
 use crate::exposition::own::AUDIT_LATE_DOCUMENTS;
 use crate::sources::librechat::appended::collections::AnyCollection;
-use crate::sources::librechat::database::identity::{present, verify};
+use crate::sources::librechat::database::identity::{Present, present, present_compared};
 use crate::sources::librechat::database::store::{Store, by_id, documents};
 use crate::sources::librechat::days::{Days, Reach};
 use crate::sources::librechat::documents::message::{Message, projection};
 use crate::sources::librechat::documents::object_id::{day_of, start_of};
+use crate::sources::librechat::edition::Edition;
 use crate::sources::librechat::groups::Groups;
 use crate::sources::librechat::memory::{AuditRecord, Memory};
 use crate::sources::librechat::messages::saved::{History, Saved};
@@ -38,10 +40,7 @@ const CHECK: Duration = Duration::from_secs(60);
 /// How long one refresh may take.
 const DEADLINE: Duration = Duration::from_secs(300);
 
-/// How long one refresh goes on before it gives way.
-const SLICE: Duration = Duration::from_secs(3);
-
-/// How long it rests after a query, as a multiple of what the query took.
+/// How long it rests after a comparison, as a multiple of what that took.
 const REST: u32 = 9;
 
 /// Compares stored with counted documents, a few days at a time.
@@ -49,12 +48,14 @@ pub struct Audit {
     store: Store,
     memory: Memory,
     groups: Groups,
+    timezone: Tz,
     limits: Limits,
     every: Duration,
     /// Whether all messages were read, those stored before the first start among them.
     history_read: bool,
-    rest: u32,
     record: AuditRecord,
+    /// The edition of the database that the audit that goes on is about.
+    edition: Edition,
     /// What the audit that goes on has still to compare.
     left: VecDeque<Part>,
     /// What it has found.
@@ -83,17 +84,19 @@ impl Audit {
         store: Store,
         memory: Memory,
         settings: &crate::sources::librechat::Settings,
+        timezone: Tz,
         history_read: bool,
     ) -> Audit {
         Audit {
             record: memory.audit_record(),
+            edition: memory.edition(),
             store,
             memory,
             groups: settings.groups.clone(),
+            timezone,
             limits: Limits { settling_time: settings.settling_time, tail: settings.tail_limit },
             every: settings.audit_interval,
             history_read,
-            rest: REST,
             left: VecDeque::new(),
             found: Vec::new(),
         }
@@ -105,7 +108,6 @@ impl Audit {
     ///
     /// If the server does not answer or refuses.
     pub async fn run(mut self, refresh: &Refresh) -> Result<Vec<Late>, Failure> {
-        self.rest = 0;
         self.begin(refresh).await?;
         while let Some(part) = self.left.pop_front() {
             self.compare(part, refresh).await?;
@@ -116,7 +118,7 @@ impl Audit {
 
     /// How long until the next audit; nothing if it is due.
     fn due_in(&self) -> Duration {
-        if !self.memory.ledger().is_complete() {
+        if !self.memory.ledger_now().is_complete() {
             return CHECK;
         }
         let last = self.record.last.and_then(DateTime::from_timestamp_millis).unwrap_or_default();
@@ -126,14 +128,17 @@ impl Audit {
 
     /// Lists all days to compare.
     async fn begin(&mut self, refresh: &Refresh) -> Result<(), Failure> {
-        verify(&self.store, &self.memory, refresh).await?;
+        let present = present_compared(&self.store, &self.memory, refresh).await?;
+        self.memory.begin_audit();
+        self.edition = present.edition;
         self.found.clear();
         self.left.clear();
         let messages = {
-            let saved = &self.memory.ledger().saved;
-            (saved.days.keys().next().copied().filter(|_| self.history_read), saved.watermark)
+            let ledger = self.memory.ledger_at(self.edition)?;
+            let first = ledger.saved.days.keys().next().copied();
+            first.filter(|_| self.history_read).zip(ledger.saved.read_until())
         };
-        if let (Some(first), Some(end)) = messages {
+        if let Some((first, end)) = messages {
             self.list(Message::COLLECTION, first, end, refresh).await?;
         }
         let memory = self.memory.clone();
@@ -165,8 +170,8 @@ impl Audit {
         let memory = self.memory.clone();
         let counted = counted(&memory, collection);
         let known = match counted {
-            Some(counted) => counted.known(day),
-            None => self.memory.ledger().saved.known(day, end),
+            Some(counted) => counted.known(day, self.edition)?,
+            None => self.memory.ledger_at(self.edition)?.saved.known(day, end),
         };
         let messages = self.store.mongo().collection(collection).await?;
         let stored = messages
@@ -181,12 +186,15 @@ impl Audit {
         let documents = match counted {
             Some(counted) => self.late_documents(counted, part, refresh).await?,
             None => {
-                let totals = self.late_messages(part, refresh).await?;
-                self.memory.ledger().add_late(day, &totals);
+                let (totals, dates) = self.late_messages(part, refresh).await?;
+                self.memory.ledger_at(self.edition)?.add_late(day, &totals, dates);
                 totals.messages
             }
         };
         self.note(Late { collection, date: date(day), documents });
+        for wake in [&self.memory.wakes().days, &self.memory.wakes().messages] {
+            wake.notify_one();
+        }
         match counted {
             Some(counted) => self.memory.save_counted(counted).await,
             None => self.memory.save_ledger(None).await,
@@ -205,12 +213,12 @@ impl Audit {
         let id = doc! { "$gte": start_of(part.day), "$lt": start_of(part.day + 1).min(part.end) };
         let mut cursor =
             self.store.find_by_id(part.collection, id, counted.projection(), refresh).await?;
-        let mut stored = counted.day();
+        let mut stored = counted.day(self.edition);
         while let Some(batch) = cursor.try_next().await.map_err(failure)? {
             refresh.count_documents(documents(&batch).count());
-            stored.add(&batch);
+            stored.add(&batch)?;
         }
-        Ok(stored.enter(part.day))
+        stored.enter(part.day)
     }
 
     fn note(&mut self, late: Late) {
@@ -225,12 +233,17 @@ impl Audit {
         self.found.push(late);
     }
 
-    /// What the messages of a day add to what was counted of it.
+    /// What the messages of a day add to what was counted of it, and on which local days they were created.
     ///
     /// The day is entered in a ledger of its own, with the day after it in which its questions may have
     /// been answered.
-    async fn late_messages(&self, part: Part, refresh: &Refresh) -> Result<Totals, Failure> {
+    async fn late_messages(
+        &self,
+        part: Part,
+        refresh: &Refresh,
+    ) -> Result<(Totals, BTreeSet<NaiveDate>), Failure> {
         let mut ledger = self.scratch(part);
+        let mut dates = BTreeSet::new();
         let until = start_of(part.day + 2).min(part.end);
         let id = doc! { "$gte": start_of(part.day), "$lt": until };
         let projection = projection(&self.groups);
@@ -238,13 +251,18 @@ impl Audit {
             self.store.find_by_id(Message::COLLECTION, id, projection, refresh).await?;
         while let Some(batch) = cursor.try_next().await.map_err(failure)? {
             refresh.count_documents(documents(&batch).count());
-            ledger.enter_history(documents(&batch).filter_map(Message::read), DateTime::UNIX_EPOCH);
+            let messages = || documents(&batch).filter_map(Message::read);
+            let of_day = messages().filter(|message| day_of(message.id) == part.day);
+            let created = of_day.filter_map(|message| message.created_at);
+            dates.extend(created.map(|time| time.with_timezone(&self.timezone).date_naive()));
+            ledger.enter_history(messages(), DateTime::UNIX_EPOCH);
         }
-        let stored = ledger.saved.tally_of(part.day, part.end);
-        let mut known = self.memory.ledger();
+        let stored = ledger.saved.totals_of(part.day, part.end);
+        let mut known = self.memory.ledger_at(self.edition)?;
         let saved = &mut known.saved;
-        let stored = stored.relabelled(|label| saved.labels.label(ledger.saved.labels.name(label)));
-        Ok(stored.beyond(&saved.tally_of(part.day, part.end)))
+        let stored = stored
+            .relabelled(|class, label| saved.labels.label(class, ledger.saved.labels.name(label)));
+        Ok((stored.beyond(&saved.totals_of(part.day, part.end)), dates))
     }
 
     fn scratch(&self, part: Part) -> Ledger {
@@ -261,14 +279,7 @@ impl Audit {
 
     async fn end(&mut self) {
         self.record.last = Some(self.store.now().timestamp_millis());
-        self.memory.audited();
         self.memory.save_audit(&self.record).await;
-        if self.found.is_empty() {
-            return;
-        }
-        for wake in [&self.memory.wakes().days, &self.memory.wakes().messages] {
-            wake.notify_one();
-        }
     }
 
     fn wait(&self, until_next: Duration) -> Answer {
@@ -308,7 +319,11 @@ impl Collector for Audit {
     }
 
     async fn refresh(&mut self, refresh: &Refresh) -> Result<Answer, Failure> {
-        present(&self.store, &self.memory, refresh).await?;
+        let Present { edition, .. } = present(&self.store, &self.memory, refresh).await?;
+        if self.edition != edition {
+            // What is left to compare is of the database before.
+            self.left.clear();
+        }
         if self.left.is_empty() {
             if self.record.last.is_none() {
                 self.record.last = Some(self.store.now().timestamp_millis());
@@ -321,18 +336,17 @@ impl Collector for Audit {
             self.begin(refresh).await?;
             info!(days = self.left.len(), "comparing what is stored with what was counted");
         }
-        let began = Instant::now();
-        while let Some(part) = self.left.front().copied() {
-            let asked = Instant::now();
+        let asked = Instant::now();
+        if let Some(part) = self.left.front().copied() {
             self.compare(part, refresh).await?;
             self.left.pop_front();
-            tokio::time::sleep(asked.elapsed() * self.rest).await;
-            if began.elapsed() > SLICE && !self.left.is_empty() {
-                return Ok(Answer { families: self.families(), next: Next::Continue });
-            }
         }
-        self.end().await;
-        info!(late = self.found.iter().map(|late| late.documents).sum::<u64>(), "compared");
-        Ok(self.wait(self.every))
+        if self.left.is_empty() {
+            self.end().await;
+            info!(late = self.found.iter().map(|late| late.documents).sum::<u64>(), "compared");
+            return Ok(self.wait(self.due_in()));
+        }
+        // It rests between its refreshes and not in them, which would count for their deadline.
+        Ok(self.wait(asked.elapsed() * REST))
     }
 }

@@ -14,12 +14,13 @@ use crate::connect::mongo::failure;
 use crate::engine::collector::{Answer, Collector, Failure, Next, Reason, Refresh, Schedule};
 use crate::exposition::Families;
 use crate::exposition::own::BASELINE_PROGRESS;
-use crate::sources::librechat::database::identity::present;
+use crate::sources::librechat::database::identity::{Present, present};
 use crate::sources::librechat::database::store::{
     BATCH_SIZE, Store, documents, must_reach, read_all,
 };
 use crate::sources::librechat::documents::message::{Message, projection};
 use crate::sources::librechat::documents::object_id::time_of;
+use crate::sources::librechat::edition::Edition;
 use crate::sources::librechat::groups::Groups;
 use crate::sources::librechat::memory::Memory;
 use crate::sources::librechat::messages::saved::History;
@@ -37,11 +38,13 @@ pub struct Baseline {
     projection: Document,
     pace: Pace,
     /// The number of the memory for which `expected` holds.
-    edition: u64,
+    edition: Edition,
     /// How many messages there were when the pass began.
     expected: Option<u64>,
     /// Whether the messages that were followed before a restart are entered again.
     restored: bool,
+    /// For how long the ratings that it sees are shown, unless a sweep comes.
+    feedback_shown_for: Duration,
 }
 
 /// How fast messages are read.
@@ -53,12 +56,13 @@ struct Pace {
 
 impl Baseline {
     /// A first pass over the history of `memory`, reading what `groups` need, and at most so many
-    /// messages a second.
+    /// messages a second. The ratings that it sees are shown for `feedback_shown_for`, unless a sweep comes.
     pub fn new(
         store: Store,
         memory: Memory,
         groups: &Groups,
         most_per_second: Option<u32>,
+        feedback_shown_for: Duration,
     ) -> Baseline {
         Baseline {
             store,
@@ -68,6 +72,7 @@ impl Baseline {
             pace: Pace { most_per_second, began: Instant::now(), entered: 0 },
             expected: None,
             restored: false,
+            feedback_shown_for,
         }
     }
 
@@ -88,7 +93,7 @@ impl Baseline {
 
     /// Enters the messages again that were being followed when the exporter ended.
     async fn restore(&mut self, refresh: &Refresh) -> Result<(), Failure> {
-        let ids = self.memory.ledger().restored_history();
+        let ids = self.memory.ledger_at(self.edition)?.restored_history();
         if !ids.is_empty() {
             let id = doc! { "$in": ids };
             let projection = self.projection.clone();
@@ -96,7 +101,8 @@ impl Baseline {
                 self.store.find_by_id(Message::COLLECTION, id, projection, refresh).await?;
             let batches = read_all(cursor, refresh).await?;
             let messages = batches.iter().flat_map(documents).filter_map(Message::read);
-            self.memory.ledger().enter_read(messages, self.store.now());
+            let now = self.store.now();
+            self.memory.ledger_at(self.edition)?.enter_read(messages, now);
         }
         self.restored = true;
         Ok(())
@@ -134,9 +140,8 @@ impl Baseline {
         let edition = self.edition;
         let now = self.store.now();
         tokio::task::spawn_blocking(move || {
-            memory.check(edition)?;
             let messages = documents(&batch).filter_map(Message::read);
-            Ok(memory.ledger().enter_history(messages, now))
+            Ok(memory.ledger_at(edition)?.enter_history(messages, now))
         })
     }
 
@@ -201,13 +206,14 @@ impl Collector for Baseline {
     }
 
     async fn refresh(&mut self, refresh: &Refresh) -> Result<Answer, Failure> {
-        let now = present(&self.store, &self.memory, refresh).await?;
-        if self.edition != self.memory.edition() {
-            self.edition = self.memory.edition();
+        let Present { now, edition } = present(&self.store, &self.memory, refresh).await?;
+        if self.edition != edition {
+            self.edition = edition;
             self.expected = None;
+            self.restored = false;
         }
         let history = {
-            let mut ledger = self.memory.ledger();
+            let mut ledger = self.memory.ledger_at(edition)?;
             ledger.watermark(now);
             ledger.saved.history
         };
@@ -217,7 +223,10 @@ impl Collector for Baseline {
                 self.restore(refresh).await?;
             }
             let at_end = self.read_slice(history, refresh).await?;
-            let entered = self.memory.ledger().saved.history.map_or(0, |history| history.entered);
+            let entered = {
+                let ledger = self.memory.ledger_at(edition)?;
+                ledger.saved.history.map_or(0, |history| history.entered)
+            };
             if at_end {
                 let seconds = self.pace.began.elapsed().as_secs_f64();
                 info!(
@@ -225,13 +234,14 @@ impl Collector for Baseline {
                     seconds = (seconds * 10.0).round() / 10.0,
                     "history read"
                 );
-                self.memory.ledger().complete_history(now);
+                self.memory.ledger_at(edition)?.complete_history(now, self.feedback_shown_for);
             }
             self.memory.save_ledger(None).await;
             if !at_end {
                 return Ok(self.progress(entered, expected));
             }
-            for wake in [&self.memory.wakes().messages, &self.memory.wakes().days] {
+            let wakes = self.memory.wakes();
+            for wake in [&wakes.messages, &wakes.days, &wakes.feedback] {
                 wake.notify_one();
             }
         }

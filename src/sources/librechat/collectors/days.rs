@@ -11,7 +11,7 @@ use tracing::info;
 use crate::connect::mongo::failure;
 use crate::engine::collector::{Answer, Collector, Failure, Next, Refresh, Schedule};
 use crate::exposition::Families;
-use crate::sources::librechat::database::identity::present;
+use crate::sources::librechat::database::identity::{Present, present};
 use crate::sources::librechat::database::store::{Store, documents};
 use crate::sources::librechat::days::day::Day;
 use crate::sources::librechat::documents::message::Message;
@@ -58,7 +58,7 @@ impl Collector for DaysCollector {
 
     fn schedule(&self) -> Schedule {
         let wake = Arc::clone(&self.memory.wakes().days);
-        let missing = self.memory.ledger().missing_day(self.store.now());
+        let missing = self.memory.ledger_now().missing_day(self.store.now());
         Schedule {
             on_scrape: false,
             deadline: DEADLINE,
@@ -69,9 +69,9 @@ impl Collector for DaysCollector {
     }
 
     async fn refresh(&mut self, refresh: &Refresh) -> Result<Answer, Failure> {
-        present(&self.store, &self.memory, refresh).await?;
-        let edition = self.memory.edition();
-        let Some((date, begins, ends)) = self.memory.ledger().missing_day(self.store.now()) else {
+        let Present { edition, .. } = present(&self.store, &self.memory, refresh).await?;
+        let missing = self.memory.ledger_at(edition)?.missing_day(self.store.now());
+        let Some((date, begins, ends)) = missing else {
             if std::mem::take(&mut self.read) > 0 {
                 info!("the days of which users and models are told have been read again");
                 self.memory.wakes().messages.notify_one();
@@ -84,13 +84,11 @@ impl Collector for DaysCollector {
             self.store.find(Message::COLLECTION, filter, self.projection.clone(), refresh).await?;
         let mut day = Day::default();
         while let Some(batch) = cursor.try_next().await.map_err(failure)? {
-            self.memory.check(edition)?;
             refresh.count_documents(documents(&batch).count());
             let messages = documents(&batch).filter_map(Message::read);
-            self.memory.ledger().read_day(&mut day, messages);
+            self.memory.ledger_at(edition)?.read_day(date, &mut day, messages);
         }
-        self.memory.check(edition)?;
-        self.memory.ledger().enter_day(date, day);
+        self.memory.ledger_at(edition)?.enter_day(date, day);
         self.read += 1;
         if self.read == 2 {
             // Tomorrow, where clocks are ahead, and today: today's users can be shown.

@@ -1,9 +1,11 @@
 //! The collector that sweeps all messages for feedback, which people give and take back long after a
 //! message has settled.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Document, doc};
@@ -11,9 +13,10 @@ use mongodb::bson::{Document, doc};
 use crate::connect::mongo::{failure, is_namespace_not_found};
 use crate::engine::collector::{Answer, Collector, Failure, Next, Refresh, Schedule};
 use crate::exposition::Families;
-use crate::sources::librechat::database::identity::present;
+use crate::sources::librechat::database::identity::{Present, present};
 use crate::sources::librechat::database::store::{Store, documents};
 use crate::sources::librechat::documents::message::Message;
+use crate::sources::librechat::edition::Edition;
 use crate::sources::librechat::memory::Memory;
 use crate::sources::librechat::messages::ratings::{Rated, Sweep};
 
@@ -63,17 +66,21 @@ impl Feedback {
     }
 
     /// How long until a sweep is due; a restart does not repeat one that is recent.
-    fn due_in(&mut self) -> Duration {
+    fn due_in(&mut self, swept_at: Option<DateTime<Utc>>) -> Duration {
         if std::mem::replace(&mut self.started, true) {
             return Duration::ZERO;
         }
-        let swept_at = self.memory.ledger().saved.ratings.swept_at();
         let due = swept_at.map(|swept_at| swept_at + self.interval - self.store.now());
         due.and_then(|due| due.to_std().ok()).unwrap_or(Duration::ZERO)
     }
 
     /// Asks for the feedback on the messages before the watermark `before`.
-    async fn sweep(&self, before: ObjectId, refresh: &Refresh) -> Result<Sweep, Failure> {
+    async fn sweep(
+        &self,
+        before: ObjectId,
+        edition: Edition,
+        refresh: &Refresh,
+    ) -> Result<Sweep, Failure> {
         let now = self.store.now();
         let mut sweep = Sweep::new(before, now);
         let projection = doc! { "model": 1, "feedback": 1, "updatedAt": 1 };
@@ -81,7 +88,7 @@ impl Feedback {
         let mut cursor = self.store.find(Message::COLLECTION, filter, projection, refresh).await?;
         while let Some(batch) = cursor.try_next().await.map_err(failure)? {
             refresh.count_documents(documents(&batch).count());
-            let labels = &mut self.memory.ledger().saved.labels;
+            let labels = &mut self.memory.ledger_at(edition)?.saved.labels;
             let messages = documents(&batch).filter_map(Message::read);
             for message in messages.filter(|message| message.id < before) {
                 if let Some(rated) = Rated::read(&message, labels) {
@@ -100,23 +107,30 @@ impl Collector for Feedback {
     }
 
     fn schedule(&self) -> Schedule {
-        Schedule { share: SHARE, on_scrape: false, ..Schedule::every(self.interval) }
+        let wake = Arc::clone(&self.memory.wakes().feedback);
+        Schedule { share: SHARE, on_scrape: false, wake, ..Schedule::every(self.interval) }
     }
 
     async fn refresh(&mut self, refresh: &Refresh) -> Result<Answer, Failure> {
         let began = Instant::now();
-        let now = present(&self.store, &self.memory, refresh).await?;
-        let due_in = self.due_in();
+        let Present { now, edition } = present(&self.store, &self.memory, refresh).await?;
+        let swept_at = {
+            let ledger = self.memory.ledger_at(edition)?;
+            if ledger.reads_ratings() {
+                // The first pass sees every rating anyway, and wakes this collector at its end.
+                return Ok(Answer { families: Families::default(), next: Next::WhenWoken });
+            }
+            ledger.saved.ratings.swept_at()
+        };
+        let due_in = self.due_in(swept_at);
         if !due_in.is_zero() {
             return Ok(Answer { families: Families::default(), next: Next::In(due_in) });
         }
-        let edition = self.memory.edition();
-        let before = self.memory.ledger().watermark(now);
-        let mut sweep = self.sweep(before, refresh).await?;
+        let before = self.memory.ledger_at(edition)?.watermark(now);
+        let mut sweep = self.sweep(before, edition, refresh).await?;
         let pause = self.schedule().pause(began.elapsed());
         sweep.stale_at += pause * self.stale_after;
-        self.memory.check(edition)?;
-        self.memory.ledger().swept(sweep);
+        self.memory.ledger_at(edition)?.swept(sweep);
         self.memory.wakes().messages.notify_one();
         Ok(Families::default().into())
     }

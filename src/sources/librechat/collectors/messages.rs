@@ -10,10 +10,11 @@ use mongodb::bson::{Document, doc};
 
 use crate::connect::mongo::failure;
 use crate::engine::collector::{Answer, Collector, Failure, Refresh, Schedule};
-use crate::sources::librechat::database::identity::present;
+use crate::sources::librechat::database::identity::{Present, present};
 use crate::sources::librechat::database::store::{Store, documents, horizon};
 use crate::sources::librechat::documents::message::{Message, projection};
 use crate::sources::librechat::documents::object_id::at;
+use crate::sources::librechat::edition::Edition;
 use crate::sources::librechat::families::messages::MessageFamilies;
 use crate::sources::librechat::groups::Groups;
 use crate::sources::librechat::memory::Memory;
@@ -23,7 +24,7 @@ pub struct Messages {
     store: Store,
     memory: Memory,
     /// The number of the memory to which the page belongs.
-    edition: u64,
+    edition: Edition,
     groups: Groups,
     interval: Duration,
     max_series: usize,
@@ -65,11 +66,10 @@ impl Messages {
         let mut cursor =
             self.store.find_by_id(Message::COLLECTION, id, projection, refresh).await?;
         while let Some(batch) = cursor.try_next().await.map_err(failure)? {
-            self.memory.check(self.edition)?;
             refresh.count_documents(documents(&batch).count());
             seen_until = horizon(&batch).map_or(seen_until, |time| time.min(seen_until));
             let messages = documents(&batch).filter_map(Message::read);
-            self.memory.ledger().enter_read(messages, seen_until);
+            self.memory.ledger_at(self.edition)?.enter_read(messages, seen_until);
         }
         Ok(seen_until)
     }
@@ -77,7 +77,7 @@ impl Messages {
     /// After the server's clock stepped back, messages are stored behind the watermark, where no refresh
     /// looks. An audit counts them as soon as no more can come.
     fn watch_clock(&mut self, now: DateTime<Utc>) {
-        let Some(watermark) = self.memory.ledger().saved.watermark else { return };
+        let Some(watermark) = self.memory.ledger_now().saved.watermark else { return };
         if at(now) < watermark {
             self.behind_watermark = true;
         } else if std::mem::take(&mut self.behind_watermark) {
@@ -98,13 +98,13 @@ impl Collector for Messages {
     }
 
     async fn refresh(&mut self, refresh: &Refresh) -> Result<Answer, Failure> {
-        let now = present(&self.store, &self.memory, refresh).await?;
-        if self.edition != self.memory.edition() {
-            self.edition = self.memory.edition();
+        let Present { now, edition } = present(&self.store, &self.memory, refresh).await?;
+        if self.edition != edition {
+            self.edition = edition;
             self.page =
                 MessageFamilies::new(self.groups.clone(), self.max_series, self.memory.shown());
         }
-        let tail = self.memory.ledger().begin_read(now);
+        let tail = self.memory.ledger_at(edition)?.begin_read(now);
         let mut seen_until = now;
         if !tail.open.is_empty() {
             seen_until = self.read(doc! { "$in": tail.open }, seen_until, refresh).await?;
@@ -112,12 +112,12 @@ impl Collector for Messages {
         seen_until = self.read(doc! { "$gte": tail.from }, seen_until, refresh).await?;
         self.watch_clock(now);
         let families = {
-            let mut ledger = self.memory.ledger();
+            let mut ledger = self.memory.ledger_at(edition)?;
             ledger.end_read(seen_until);
             let families = self.page.families(&mut ledger, self.store.now());
             families.counting_since(ledger.begins())
         };
-        self.memory.save_ledger(Some(self.page.shown())).await;
+        self.memory.save_ledger(Some((edition, self.page.shown()))).await;
         Ok(families.into())
     }
 }

@@ -1,4 +1,4 @@
-//! Whether the database is still the one that the memory are about.
+//! Whether the database is still the one that the memory is about.
 //!
 //! A server can come back with another database: restored, exchanged, or an empty volume. Whenever a
 //! server process answers that has not answered before, MongoDB's own name of the collection of
@@ -12,14 +12,24 @@ use tracing::warn;
 use crate::engine::collector::{Failure, Reason, Refresh};
 use crate::sources::librechat::database::store::{Store, documents, read_all};
 use crate::sources::librechat::documents::message::Message;
+use crate::sources::librechat::edition::{Edition, Verified};
 use crate::sources::librechat::memory::Memory;
 
 /// How many messages are looked for at most.
 const SAMPLES: usize = 2_000;
 
-/// The time until which everything stored can be seen, after checking that the database is the one that
-/// the memory are about: the present here or on the server, whichever is earlier. `_id` is minted by
-/// the server's clock, and a watermark ahead of it would pass messages that are not stored yet.
+/// What is known before a refresh reads.
+#[derive(Debug, Clone, Copy)]
+pub struct Present {
+    /// The time until which everything stored can be seen: the present here or on the server, whichever is
+    /// earlier. `_id` is minted by the server's clock, and a watermark ahead of it would pass messages that
+    /// are not stored yet.
+    pub now: DateTime<Utc>,
+    /// The edition of the database that answered.
+    pub edition: Edition,
+}
+
+/// The present, after checking that the database is the one that is remembered.
 ///
 /// # Errors
 ///
@@ -28,44 +38,67 @@ pub async fn present(
     store: &Store,
     memory: &Memory,
     refresh: &Refresh,
-) -> Result<DateTime<Utc>, Failure> {
+) -> Result<Present, Failure> {
+    // Those that are known before the server answers are of the database that it has, if it is known: what
+    // is read after its answer may be of another already.
+    let samples = memory.ledger_now().saved.samples(SAMPLES);
     let server = store.mongo().hello().await?;
     let mut verified = memory.verified().await;
-    if !verified.contains(&server.process) {
+    if verified.processes.contains(&server.process) {
+        verified.samples = Some(samples);
+    } else {
         let edition = memory.edition();
-        let same = verify(store, memory, refresh).await?;
+        let samples = verified.samples.take().unwrap_or(samples);
+        let same = verify(store, memory, &samples, refresh).await;
+        verified.samples = Some(samples);
         if memory.edition() != edition {
             // The processes that answered before had the other database.
-            verified.clear();
+            *verified = Verified { samples: Some(Vec::new()), ..Verified::default() };
         }
-        if same {
-            verified.insert(server.process);
+        if same? {
+            verified.processes.insert(server.process);
         }
     }
     let now = store.now();
-    Ok(server.time.map_or(now, |time| time.min(now)))
+    Ok(Present { now: server.time.map_or(now, |time| time.min(now)), edition: memory.edition() })
 }
 
-/// Compares the database with the memory, and begins them anew if it is another one. False if there is
-/// nothing to compare yet.
+/// The same after comparing the database also if its server process is known.
 ///
 /// # Errors
 ///
 /// As for [`present`].
-pub async fn verify(store: &Store, memory: &Memory, refresh: &Refresh) -> Result<bool, Failure> {
+pub async fn present_compared(
+    store: &Store,
+    memory: &Memory,
+    refresh: &Refresh,
+) -> Result<Present, Failure> {
+    memory.verified().await.processes.clear();
+    present(store, memory, refresh).await
+}
+
+/// Compares the database with the memory, of which some messages are `samples`, and begins it anew if it is
+/// another one. False if there is nothing to compare yet.
+///
+/// # Errors
+///
+/// As for [`present`].
+async fn verify(
+    store: &Store,
+    memory: &Memory,
+    samples: &[ObjectId],
+    refresh: &Refresh,
+) -> Result<bool, Failure> {
     let stored = store.mongo().collection_identity(Message::COLLECTION).await?;
-    let (known, is_empty, samples) = {
-        let saved = &memory.ledger().saved;
-        let sealed = saved.days.values().map(|day| day.sample);
-        let samples: Vec<ObjectId> =
-            saved.entries.keys().rev().copied().chain(sealed).take(SAMPLES).collect();
-        (saved.collection.clone(), saved.is_empty(), samples)
+    let (known, is_empty) = {
+        let saved = &memory.ledger_now().saved;
+        (saved.collection.clone(), saved.is_empty())
     };
     let Some(stored) = stored else {
         return if is_empty { Ok(false) } else { Err(gone(store)) };
     };
     if known.is_none() || stored == known {
-        memory.ledger().name_collection(stored);
+        memory.ledger_now().name_collection(stored);
         return Ok(true);
     }
     if is_stored(store, samples, refresh).await? {
@@ -73,21 +106,22 @@ pub async fn verify(store: &Store, memory: &Memory, refresh: &Refresh) -> Result
             "the collection `messages` was made anew, with messages that are known: it was probably \
              restored; an audit will look for messages that were not"
         );
-        memory.ledger().name_collection(stored);
+        memory.ledger_now().name_collection(stored);
         memory.want_audit();
     } else {
         let database = store.mongo().database_name();
-        memory.begin_anew(&format!(
+        let why = format!(
             "the collection `messages` of {database:?} was made anew and none of the messages known \
              is in it, so it is another database"
-        ));
-        memory.ledger().name_collection(stored);
+        );
+        memory.begin_anew(why).await;
+        memory.ledger_now().name_collection(stored);
     }
     Ok(true)
 }
 
 /// Whether one of the messages is stored.
-async fn is_stored(store: &Store, ids: Vec<ObjectId>, refresh: &Refresh) -> Result<bool, Failure> {
+async fn is_stored(store: &Store, ids: &[ObjectId], refresh: &Refresh) -> Result<bool, Failure> {
     let id = doc! { "$in": ids };
     let cursor = store.find_by_id(Message::COLLECTION, id, doc! { "_id": 1 }, refresh).await?;
     let batches = read_all(cursor, refresh).await?;

@@ -14,7 +14,7 @@ pub mod recent;
 pub mod returning;
 pub mod statistics;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeBounds;
 use std::sync::Arc;
 
@@ -36,6 +36,8 @@ pub struct Days {
     days: BTreeMap<NaiveDate, Day>,
     /// From this day on, everything that was sealed is entered.
     known_from: Option<NaiveDate>,
+    /// Days after it of which this is no longer true.
+    forgotten: BTreeSet<NaiveDate>,
     /// The last statistics and the day on which they were made, while nothing before it has changed.
     statistics: Option<(NaiveDate, Arc<Statistics>)>,
     /// The messages of each person since a day, while that day and nothing before today has changed.
@@ -59,6 +61,7 @@ impl Days {
             reach,
             days: BTreeMap::new(),
             known_from: None,
+            forgotten: BTreeSet::new(),
             statistics: None,
             messages: None,
         }
@@ -116,26 +119,34 @@ impl Days {
         self.known_from = Some(NaiveDate::MIN);
     }
 
-    /// Forgets all days; they must be read again.
-    pub fn forget(&mut self) {
-        self.days.clear();
-        self.known_from = None;
+    /// Forgets a day, which must be read again.
+    pub fn forget_day(&mut self, day: NaiveDate) {
+        self.days.remove(&day);
+        if self.known_from.is_some_and(|known| known <= day) {
+            self.forgotten.insert(day);
+        }
         self.statistics = None;
         self.messages = None;
     }
 
     /// The newest day that must still be read again, its beginning and its end.
     pub fn missing(&self, now: DateTime<Utc>) -> Option<(NaiveDate, DateTime<Utc>, DateTime<Utc>)> {
+        let earliest = self.earliest(now);
+        if let Some(day) = self.forgotten.range(earliest..).next_back() {
+            return Some((*day, begins(*day, self.timezone), begins(next(*day), self.timezone)));
+        }
         let after_today = self.day(now).checked_add_days(Span::new(2));
         let day = self.known_from.or(after_today)?.checked_sub_days(Span::new(1))?;
-        (day >= self.earliest(now))
+        (day >= earliest)
             .then(|| (day, begins(day, self.timezone), begins(next(day), self.timezone)))
     }
 
     /// Enters what was read again of a day, after which it is known.
     pub fn enter(&mut self, day: NaiveDate, messages: Day) {
         self.days.entry(day).or_default().add_all(messages);
-        self.known_from = Some(day);
+        if !self.forgotten.remove(&day) {
+            self.known_from = Some(day);
+        }
         self.statistics = None;
         self.messages = None;
     }
@@ -146,6 +157,7 @@ impl Days {
         if self.days.first_key_value().is_some_and(|(first, _)| *first < earliest) {
             self.days = self.days.split_off(&earliest);
         }
+        self.forgotten = self.forgotten.split_off(&earliest);
     }
 
     /// How many different people were active today, this week and this month, counting the people of
@@ -244,6 +256,7 @@ impl Days {
 
     pub(super) fn is_known_from(&self, day: NaiveDate) -> bool {
         self.known_from.is_some_and(|known| known <= day)
+            && self.forgotten.range(day..).next().is_none()
     }
 
     /// The first days of today, this week and this month.

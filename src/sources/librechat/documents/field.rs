@@ -1,212 +1,98 @@
 //! The fields of documents that are read, and which of them could not be used.
 
+use std::borrow::Cow;
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
-/// The fields that can be malformed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "named after the fields, see `Field::name`")]
-pub enum Field {
-    MessageId,
-    ConversationId,
-    ParentMessageId,
-    User,
-    Model,
-    Endpoint,
-    Sender,
-    IsCreatedByUser,
-    TokenCount,
-    Error,
-    Unfinished,
-    CreatedAt,
-    UpdatedAt,
-    Feedback,
-    FeedbackRating,
-    FeedbackTag,
-    Content,
-    ContentType,
-    ToolCallName,
-    ToolCall,
-    ToolCallOutput,
-    TransactionUser,
-    TransactionModel,
-    TransactionTokenType,
-    TransactionContext,
-    TransactionRawAmount,
-    TransactionTokenValue,
-    TransactionInputTokens,
-    TransactionWriteTokens,
-    TransactionReadTokens,
-    UserProvider,
-    UserRole,
-    UserCreatedAt,
-    UserEmail,
-    BalanceTokenCredits,
-    SessionExpiration,
-    FileSource,
-    FileBytes,
-    AgentId,
-    AgentName,
-    AgentProvider,
-    AgentModel,
-    SharedLinkExpiredAt,
-    SharedLinkIsPublic,
-    BannerDisplayFrom,
-    BannerDisplayTo,
-}
+/// A field, by its path in the document. Whoever reads a document names the fields that it reads.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Field(Cow<'static, str>);
 
 impl Field {
-    /// The fields of messages.
-    pub const MESSAGES: [Field; 21] = [
-        Field::MessageId,
-        Field::ConversationId,
-        Field::ParentMessageId,
-        Field::User,
-        Field::Model,
-        Field::Endpoint,
-        Field::Sender,
-        Field::IsCreatedByUser,
-        Field::TokenCount,
-        Field::Error,
-        Field::Unfinished,
-        Field::CreatedAt,
-        Field::UpdatedAt,
-        Field::Feedback,
-        Field::FeedbackRating,
-        Field::FeedbackTag,
-        Field::Content,
-        Field::ContentType,
-        Field::ToolCallName,
-        Field::ToolCall,
-        Field::ToolCallOutput,
-    ];
-
-    /// The fields of transactions.
-    pub const TRANSACTIONS: [Field; 9] = [
-        Field::TransactionUser,
-        Field::TransactionModel,
-        Field::TransactionTokenType,
-        Field::TransactionContext,
-        Field::TransactionRawAmount,
-        Field::TransactionTokenValue,
-        Field::TransactionInputTokens,
-        Field::TransactionWriteTokens,
-        Field::TransactionReadTokens,
-    ];
-
-    /// The fields of the collections that are looked through now and then.
-    pub const SURVEYED: &[Field] = &[
-        Field::UserProvider,
-        Field::UserRole,
-        Field::UserCreatedAt,
-        Field::UserEmail,
-        Field::BalanceTokenCredits,
-        Field::SessionExpiration,
-        Field::FileSource,
-        Field::FileBytes,
-        Field::AgentId,
-        Field::AgentName,
-        Field::AgentProvider,
-        Field::AgentModel,
-        Field::SharedLinkExpiredAt,
-        Field::SharedLinkIsPublic,
-        Field::BannerDisplayFrom,
-        Field::BannerDisplayTo,
-    ];
-
-    /// Every field.
-    pub fn all() -> impl Iterator<Item = Field> {
-        let [messages, transactions] = [&Self::MESSAGES[..], &Self::TRANSACTIONS[..]];
-        messages.iter().chain(transactions).chain(Self::SURVEYED).copied()
+    /// The field with this path.
+    pub const fn at(path: &'static str) -> Field {
+        Field(Cow::Borrowed(path))
     }
 
-    /// The path of the field in the document.
-    pub fn name(self) -> &'static str {
-        match self {
-            Field::MessageId => "messageId",
-            Field::ConversationId => "conversationId",
-            Field::ParentMessageId => "parentMessageId",
-            Field::User => "user",
-            Field::Model => "model",
-            Field::Endpoint => "endpoint",
-            Field::Sender => "sender",
-            Field::IsCreatedByUser => "isCreatedByUser",
-            Field::TokenCount => "tokenCount",
-            Field::Error => "error",
-            Field::Unfinished => "unfinished",
-            Field::CreatedAt => "createdAt",
-            Field::UpdatedAt => "updatedAt",
-            Field::Feedback => "feedback",
-            Field::FeedbackRating => "feedback.rating",
-            Field::FeedbackTag => "feedback.tag",
-            Field::Content => "content",
-            Field::ContentType => "content.type",
-            Field::ToolCallName => "content.tool_call.name",
-            Field::ToolCall => "content.tool_call",
-            Field::ToolCallOutput => "content.tool_call.output",
-            Field::TransactionUser => "user",
-            Field::TransactionModel | Field::AgentModel => "model",
-            Field::TransactionTokenType => "tokenType",
-            Field::TransactionContext => "context",
-            Field::TransactionRawAmount => "rawAmount",
-            Field::TransactionTokenValue => "tokenValue",
-            Field::TransactionInputTokens => "inputTokens",
-            Field::TransactionWriteTokens => "writeTokens",
-            Field::TransactionReadTokens => "readTokens",
-            Field::UserProvider | Field::AgentProvider => "provider",
-            Field::UserRole => "role",
-            Field::UserCreatedAt => "createdAt",
-            Field::UserEmail => "email",
-            Field::BalanceTokenCredits => "tokenCredits",
-            Field::SessionExpiration => "expiration",
-            Field::FileSource => "source",
-            Field::FileBytes => "bytes",
-            Field::AgentId => "id",
-            Field::AgentName => "name",
-            Field::SharedLinkExpiredAt => "expiredAt",
-            Field::SharedLinkIsPublic => "isPublic",
-            Field::BannerDisplayFrom => "displayFrom",
-            Field::BannerDisplayTo => "displayTo",
-        }
+    /// Its path.
+    pub fn path(&self) -> &str {
+        &self.0
     }
 }
 
-/// A set of fields that could not be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+impl fmt::Display for Field {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.path())
+    }
+}
+
+/// A set of fields that could not be used, in the order of their paths.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(from = "Vec<Field>", into = "Vec<Field>")]
-pub struct Malformed(u64);
+pub struct Malformed(Vec<Field>);
 
 impl Malformed {
     /// Notes that a field could not be used.
-    pub fn note(&mut self, field: Field) {
-        self.0 |= 1 << field as u32;
+    pub fn note(&mut self, field: &Field) {
+        if let Err(place) = self.0.binary_search(field) {
+            self.0.insert(place, field.clone());
+        }
     }
 
     /// Whether a field is noted.
-    pub fn contains(self, field: Field) -> bool {
-        self.0 & (1 << field as u32) != 0
+    pub fn contains(&self, field: &Field) -> bool {
+        self.0.binary_search(field).is_ok()
     }
 
     /// Whether no field is noted.
     pub fn is_empty(&self) -> bool {
-        self.0 == 0
+        self.0.is_empty()
     }
 
     /// The fields noted.
-    pub fn fields(self) -> impl Iterator<Item = Field> {
-        Field::all().filter(move |field| self.contains(*field))
+    pub fn fields(&self) -> impl Iterator<Item = &Field> {
+        self.0.iter()
     }
 }
 
 impl From<Vec<Field>> for Malformed {
     fn from(fields: Vec<Field>) -> Malformed {
         let mut malformed = Malformed::default();
-        fields.into_iter().for_each(|field| malformed.note(field));
+        fields.iter().for_each(|field| malformed.note(field));
         malformed
     }
 }
 
 impl From<Malformed> for Vec<Field> {
     fn from(malformed: Malformed) -> Vec<Field> {
-        malformed.fields().collect()
+        malformed.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_holds_any_number_of_fields_and_each_once() {
+        let fields: Vec<Field> =
+            (0..200).map(|number| Field(Cow::Owned(format!("field{number}")))).collect();
+        let mut malformed = Malformed::default();
+        for field in fields.iter().chain(&fields) {
+            malformed.note(field);
+        }
+        assert_eq!(malformed.fields().count(), 200);
+        assert!(fields.iter().all(|field| malformed.contains(field)));
+        assert!(!malformed.contains(&Field::at("another")));
+    }
+
+    #[test]
+    fn a_field_is_saved_as_its_path() {
+        let malformed = Malformed::from(vec![Field::at("content.type"), Field::at("content")]);
+        let json = serde_json::to_string(&malformed).expect("JSON");
+        assert_eq!(json, r#"["content","content.type"]"#);
+        assert_eq!(serde_json::from_str::<Malformed>(&json).expect("fields"), malformed);
     }
 }

@@ -11,13 +11,52 @@ use serde::{Deserialize, Serialize};
 use crate::sources::librechat::documents::field::{Field, Malformed};
 use crate::sources::librechat::documents::tool_call;
 use crate::sources::librechat::documents::value::{boolean, text, text_in, time, value_in};
-use crate::sources::librechat::groups::{
-    ACCOUNT, AGENT, BASIC, Groups, MODEL, RATING, RESPONSE, TIME_WINDOW, TOKEN, TOOL, USER,
-};
+use crate::sources::librechat::groups::Groups;
 use crate::sources::librechat::messages::totals::Tokens;
 
 /// How long after `_id`, which is by MongoDB's clock, `createdAt` may be, which is by LibreChat's.
 const LATEST_CREATION: TimeDelta = TimeDelta::days(1);
+
+const MESSAGE_ID: Field = Field::at("messageId");
+const CONVERSATION_ID: Field = Field::at("conversationId");
+const PARENT_MESSAGE_ID: Field = Field::at("parentMessageId");
+const USER: Field = Field::at("user");
+const MODEL: Field = Field::at("model");
+const ENDPOINT: Field = Field::at("endpoint");
+const SENDER: Field = Field::at("sender");
+const IS_CREATED_BY_USER: Field = Field::at("isCreatedByUser");
+const TOKEN_COUNT: Field = Field::at("tokenCount");
+const ERROR: Field = Field::at("error");
+const UNFINISHED: Field = Field::at("unfinished");
+const CREATED_AT: Field = Field::at("createdAt");
+const UPDATED_AT: Field = Field::at("updatedAt");
+const FEEDBACK: Field = Field::at("feedback");
+const FEEDBACK_RATING: Field = Field::at("feedback.rating");
+const FEEDBACK_TAG: Field = Field::at("feedback.tag");
+const CONTENT: Field = Field::at("content");
+const CONTENT_TYPE: Field = Field::at("content.type");
+const TOOL_CALL_NAME: Field = Field::at("content.tool_call.name");
+const TOOL_CALL: Field = Field::at("content.tool_call");
+const TOOL_CALL_OUTPUT: Field = Field::at("content.tool_call.output");
+
+/// Those that are keys of the document itself.
+static KEYS: [Field; 15] = [
+    MESSAGE_ID,
+    CONVERSATION_ID,
+    PARENT_MESSAGE_ID,
+    USER,
+    MODEL,
+    ENDPOINT,
+    SENDER,
+    IS_CREATED_BY_USER,
+    TOKEN_COUNT,
+    ERROR,
+    UNFINISHED,
+    CREATED_AT,
+    UPDATED_AT,
+    FEEDBACK,
+    CONTENT,
+];
 
 /// A message, borrowed from its document.
 #[derive(Debug, Clone, PartialEq)]
@@ -85,6 +124,9 @@ pub struct ToolCall<'a> {
 
 /// The fields that MongoDB sends, for the groups that are on. `_id` always comes along.
 pub fn projection(groups: &Groups) -> Document {
+    use crate::sources::librechat::groups::{
+        ACCOUNT, AGENT, BASIC, MODEL, RATING, RESPONSE, TIME_WINDOW, TOKEN, TOOL, USER,
+    };
     let wanted: [(&str, &[&str]); 17] = [
         ("unfinished", &[BASIC, TOKEN, MODEL, TOOL, RESPONSE, AGENT]),
         ("messageId", &[TOKEN, MODEL, RESPONSE]),
@@ -128,39 +170,36 @@ impl<'a> Message<'a> {
             let value = match element.value() {
                 Ok(value) => value,
                 Err(_) => {
-                    Field::MESSAGES
-                        .into_iter()
-                        .filter(|field| field.name() == key)
-                        .for_each(|field| malformed.note(field));
+                    let field = KEYS.iter().find(|field| field.path() == key);
+                    field.into_iter().for_each(|field| malformed.note(field));
                     continue;
                 }
             };
             match key {
                 "_id" => id = value.as_object_id(),
-                "messageId" => message.message_id = text(value, Field::MessageId, malformed),
+                "messageId" => message.message_id = text(value, &MESSAGE_ID, malformed),
                 "conversationId" => {
-                    message.conversation_id = text(value, Field::ConversationId, malformed);
+                    message.conversation_id = text(value, &CONVERSATION_ID, malformed);
                 }
                 "parentMessageId" => {
-                    message.parent_message_id = text(value, Field::ParentMessageId, malformed);
+                    message.parent_message_id = text(value, &PARENT_MESSAGE_ID, malformed);
                 }
-                "user" => message.user = text(value, Field::User, malformed),
-                "model" => message.model = text(value, Field::Model, malformed),
-                "endpoint" => message.endpoint = text(value, Field::Endpoint, malformed),
-                "sender" => sender = text(value, Field::Sender, malformed),
+                "user" => message.user = text(value, &USER, malformed),
+                "model" => message.model = text(value, &MODEL, malformed),
+                "endpoint" => message.endpoint = text(value, &ENDPOINT, malformed),
+                "sender" => sender = text(value, &SENDER, malformed),
                 "isCreatedByUser" => {
-                    is_created_by_user = boolean(value, Field::IsCreatedByUser, malformed);
+                    is_created_by_user = boolean(value, &IS_CREATED_BY_USER, malformed);
                 }
                 "tokenCount" => message.tokens = tokens(value, malformed),
                 "error" => {
-                    message.error |= boolean(value, Field::Error, malformed).unwrap_or(false);
+                    message.error |= boolean(value, &ERROR, malformed).unwrap_or(false);
                 }
                 "unfinished" => {
-                    message.unfinished =
-                        boolean(value, Field::Unfinished, malformed).unwrap_or(false);
+                    message.unfinished = boolean(value, &UNFINISHED, malformed).unwrap_or(false);
                 }
-                "createdAt" => message.created_at = time(value, Field::CreatedAt, malformed),
-                "updatedAt" => message.updated_at = time(value, Field::UpdatedAt, malformed),
+                "createdAt" => message.created_at = time(value, &CREATED_AT, malformed),
+                "updatedAt" => message.updated_at = time(value, &UPDATED_AT, malformed),
                 "feedback" => message.feedback = feedback(value, malformed),
                 "content" => message.read_content(value),
                 _ => {}
@@ -200,7 +239,7 @@ impl<'a> Message<'a> {
         let latest = DateTime::from_timestamp_millis(stored).map(|stored| stored + LATEST_CREATION);
         if self.created_at > latest {
             self.created_at = None;
-            self.malformed.note(Field::CreatedAt);
+            self.malformed.note(&CREATED_AT);
         }
     }
 
@@ -208,7 +247,7 @@ impl<'a> Message<'a> {
         match value {
             RawBsonRef::Array(parts) => self.read_parts(parts),
             RawBsonRef::Null | RawBsonRef::Undefined => {}
-            _ => self.malformed.note(Field::Content),
+            _ => self.malformed.note(&CONTENT),
         }
     }
 
@@ -217,9 +256,9 @@ impl<'a> Message<'a> {
             match part {
                 Ok(RawBsonRef::Document(part)) => self.read_part(part),
                 Ok(RawBsonRef::Null | RawBsonRef::Undefined) => {}
-                Ok(_) => self.malformed.note(Field::Content),
+                Ok(_) => self.malformed.note(&CONTENT),
                 Err(_) => {
-                    self.malformed.note(Field::Content);
+                    self.malformed.note(&CONTENT);
                     break;
                 }
             }
@@ -228,10 +267,10 @@ impl<'a> Message<'a> {
 
     fn read_part(&mut self, part: &'a RawDocument) {
         let malformed = &mut self.malformed;
-        match text_in(part, "type", Field::ContentType, malformed) {
+        match text_in(part, "type", &CONTENT_TYPE, malformed) {
             Some("error") => self.error = true,
             Some("tool_call") => {
-                let call = value_in(part, "tool_call", Field::ToolCall, malformed);
+                let call = value_in(part, "tool_call", &TOOL_CALL, malformed);
                 self.tool_calls.push(
                     call.map_or_else(ToolCall::default, |call| ToolCall::read(call, malformed)),
                 );
@@ -245,15 +284,15 @@ impl<'a> ToolCall<'a> {
     fn read(value: RawBsonRef<'a>, malformed: &mut Malformed) -> ToolCall<'a> {
         match value {
             RawBsonRef::Document(call) => {
-                let output = value_in(call, "output", Field::ToolCallOutput, malformed);
+                let output = value_in(call, "output", &TOOL_CALL_OUTPUT, malformed);
                 ToolCall {
-                    tool: text_in(call, "name", Field::ToolCallName, malformed),
+                    tool: text_in(call, "name", &TOOL_CALL_NAME, malformed),
                     failed: output.is_some_and(tool_call::failed),
                 }
             }
             RawBsonRef::Null | RawBsonRef::Undefined => ToolCall::default(),
             _ => {
-                malformed.note(Field::ToolCall);
+                malformed.note(&TOOL_CALL);
                 ToolCall::default()
             }
         }
@@ -269,7 +308,7 @@ fn tokens(value: RawBsonRef<'_>, malformed: &mut Malformed) -> Tokens {
         _ => None,
     };
     tokens.filter(|tokens| *tokens <= Tokens::MAX).unwrap_or_else(|| {
-        malformed.note(Field::TokenCount);
+        malformed.note(&TOKEN_COUNT);
         Tokens::default()
     })
 }
@@ -280,18 +319,18 @@ pub fn feedback<'a>(value: RawBsonRef<'a>, malformed: &mut Malformed) -> Option<
         RawBsonRef::Document(document) => document,
         RawBsonRef::Null | RawBsonRef::Undefined => return None,
         _ => {
-            malformed.note(Field::Feedback);
+            malformed.note(&FEEDBACK);
             return None;
         }
     };
-    let rating = match text_in(document, "rating", Field::FeedbackRating, malformed) {
+    let rating = match text_in(document, "rating", &FEEDBACK_RATING, malformed) {
         Some("thumbsUp") => Some(Rating::Up),
         Some("thumbsDown") => Some(Rating::Down),
         _ => None,
     };
-    let tag = match value_in(document, "tag", Field::FeedbackTag, malformed) {
-        Some(RawBsonRef::Document(tag)) => text_in(tag, "key", Field::FeedbackTag, malformed),
-        Some(tag) => text(tag, Field::FeedbackTag, malformed),
+    let tag = match value_in(document, "tag", &FEEDBACK_TAG, malformed) {
+        Some(RawBsonRef::Document(tag)) => text_in(tag, "key", &FEEDBACK_TAG, malformed),
+        Some(tag) => text(tag, &FEEDBACK_TAG, malformed),
         None => None,
     };
     Some(Feedback { rating, tag })
@@ -302,6 +341,7 @@ mod tests {
     use mongodb::bson::{Bson, Decimal128, RawDocumentBuf, doc};
 
     use super::*;
+    use crate::sources::librechat::groups::{BASIC, RATING, TOOL};
 
     fn read(mut document: Document, check: impl FnOnce(Message<'_>)) {
         document.insert("_id", ObjectId::from_bytes([1; 12]));
@@ -309,8 +349,8 @@ mod tests {
         check(Message::read(&raw).expect("it has an _id"));
     }
 
-    fn malformed(message: &Message<'_>) -> Vec<&'static str> {
-        message.malformed.fields().map(Field::name).collect()
+    fn malformed(message: &Message<'_>) -> Vec<String> {
+        message.malformed.fields().map(Field::to_string).collect()
     }
 
     #[test]
@@ -368,7 +408,7 @@ mod tests {
         read(doc! { "error": false, "content": [part] }, |message| assert!(message.error));
         read(doc! { "error": "no", "content": [3, null] }, |message| {
             assert!(!message.error);
-            assert_eq!(malformed(&message), ["error", "content"]);
+            assert_eq!(malformed(&message), ["content", "error"]);
         });
     }
 
@@ -400,7 +440,10 @@ mod tests {
         }
         read(doc! { "feedback": null }, |message| assert_eq!(message.feedback, None));
         read(doc! { "feedback": "thumbsUp" }, |message| {
-            assert_eq!((message.feedback, malformed(&message)), (None, vec!["feedback"]));
+            assert_eq!(
+                (message.feedback, malformed(&message)),
+                (None, vec!["feedback".to_owned()])
+            );
         });
     }
 
@@ -413,7 +456,10 @@ mod tests {
         let millis = |millis| Bson::DateTime(mongodb::bson::DateTime::from_millis(millis));
         for never in [i64::MIN, i64::MAX, 8_210_266_876_799_000] {
             read(doc! { "createdAt": millis(never) }, |message| {
-                assert_eq!((message.created_at, malformed(&message)), (None, vec!["createdAt"]));
+                assert_eq!(
+                    (message.created_at, malformed(&message)),
+                    (None, vec!["createdAt".to_owned()])
+                );
             });
         }
         read(doc! { "createdAt": millis(-1) }, |message| {

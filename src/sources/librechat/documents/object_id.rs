@@ -29,4 +29,31 @@ pub fn start_of(day: u32) -> ObjectId {
     at(DateTime::from_timestamp(i64::from(day) * SECONDS_A_DAY, 0).unwrap_or_default())
 }
 
+/// The next larger `_id`.
+pub fn after(id: ObjectId) -> ObjectId {
+    let mut bytes = id.bytes();
+    for byte in bytes.iter_mut().rev() {
+        let (next, overflows) = byte.overflowing_add(1);
+        *byte = next;
+        if !overflows {
+            return ObjectId::from_bytes(bytes);
+        }
+    }
+    // There is none after the largest.
+    id
+}
+
 const SECONDS_A_DAY: i64 = 24 * 60 * 60;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_lies_between_an_id_and_the_one_after_it() {
+        let after = |bytes| after(ObjectId::from_bytes(bytes)).bytes();
+        assert_eq!(after([0; 12]), [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+        assert_eq!(after([1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff])[9..], [1, 0, 0]);
+        assert_eq!(after([0xff; 12]), [0xff; 12]);
+    }
+}

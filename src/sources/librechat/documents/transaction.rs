@@ -13,6 +13,29 @@ use crate::sources::librechat::messages::totals::Tokens;
 /// How many credits are a USD.
 pub const CREDITS_A_USD: f64 = 1_000_000.0;
 
+/// `user`.
+pub const USER: Field = Field::at("user");
+const MODEL: Field = Field::at("model");
+const TOKEN_TYPE: Field = Field::at("tokenType");
+const CONTEXT: Field = Field::at("context");
+const RAW_AMOUNT: Field = Field::at("rawAmount");
+const TOKEN_VALUE: Field = Field::at("tokenValue");
+const INPUT_TOKENS: Field = Field::at("inputTokens");
+const WRITE_TOKENS: Field = Field::at("writeTokens");
+const READ_TOKENS: Field = Field::at("readTokens");
+
+static KEYS: [Field; 9] = [
+    USER,
+    MODEL,
+    TOKEN_TYPE,
+    CONTEXT,
+    RAW_AMOUNT,
+    TOKEN_VALUE,
+    INPUT_TOKENS,
+    WRITE_TOKENS,
+    READ_TOKENS,
+];
+
 /// A transaction, as far as it is counted.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Transaction<'a> {
@@ -58,11 +81,11 @@ impl TokenType {
     }
 
     fn read(value: RawBsonRef<'_>, malformed: &mut Malformed) -> Option<TokenType> {
-        let name = text(value, Field::TransactionTokenType, malformed)?;
+        let name = text(value, &TOKEN_TYPE, malformed)?;
         let kinds = [TokenType::Prompt, TokenType::Completion, TokenType::Credits];
         let kind = kinds.into_iter().find(|kind| kind.as_str() == name);
         if kind.is_none() {
-            malformed.note(Field::TransactionTokenType);
+            malformed.note(&TOKEN_TYPE);
         }
         kind
     }
@@ -97,7 +120,7 @@ impl<'a> Transaction<'a> {
             let Ok(element) = element else { break };
             let key = element.key().as_str();
             let Ok(value) = element.value() else {
-                let field = Field::TRANSACTIONS.into_iter().find(|field| field.name() == key);
+                let field = KEYS.iter().find(|field| field.path() == key);
                 field.into_iter().for_each(|field| transaction.malformed.note(field));
                 continue;
             };
@@ -110,29 +133,27 @@ impl<'a> Transaction<'a> {
         let malformed = &mut self.malformed;
         match key {
             "user" => self.user = user(value, malformed),
-            "model" => self.model = text(value, Field::TransactionModel, malformed),
+            "model" => self.model = text(value, &MODEL, malformed),
             "tokenType" => self.token_type = TokenType::read(value, malformed),
-            "context" => self.context = text(value, Field::TransactionContext, malformed),
+            "context" => self.context = text(value, &CONTEXT, malformed),
             "rawAmount" => {
-                self.amount =
-                    amount(value, Field::TransactionRawAmount, malformed).unwrap_or_default();
+                self.amount = amount(value, &RAW_AMOUNT, malformed).unwrap_or_default();
             }
             "tokenValue" => {
-                self.value =
-                    amount(value, Field::TransactionTokenValue, malformed).unwrap_or_default();
+                self.value = amount(value, &TOKEN_VALUE, malformed).unwrap_or_default();
             }
             "inputTokens" => {
-                if let Some(amount) = amount(value, Field::TransactionInputTokens, malformed) {
+                if let Some(amount) = amount(value, &INPUT_TOKENS, malformed) {
                     self.cache.get_or_insert_default().uncached = amount.size;
                 }
             }
             "writeTokens" => {
-                if let Some(amount) = amount(value, Field::TransactionWriteTokens, malformed) {
+                if let Some(amount) = amount(value, &WRITE_TOKENS, malformed) {
                     self.cache.get_or_insert_default().write = amount.size;
                 }
             }
             "readTokens" => {
-                if let Some(amount) = amount(value, Field::TransactionReadTokens, malformed) {
+                if let Some(amount) = amount(value, &READ_TOKENS, malformed) {
                     self.cache.get_or_insert_default().read = amount.size;
                 }
             }
@@ -145,12 +166,12 @@ impl<'a> Transaction<'a> {
 fn user(value: RawBsonRef<'_>, malformed: &mut Malformed) -> Option<String> {
     match value {
         RawBsonRef::ObjectId(id) => Some(id.to_hex()),
-        other => text(other, Field::TransactionUser, malformed).map(str::to_owned),
+        other => text(other, &USER, malformed).map(str::to_owned),
     }
 }
 
 /// A finite number, positive or negative; what is missing or null is none.
-pub fn amount(value: RawBsonRef<'_>, field: Field, malformed: &mut Malformed) -> Option<Amount> {
+pub fn amount(value: RawBsonRef<'_>, field: &Field, malformed: &mut Malformed) -> Option<Amount> {
     let (size, is_positive) = match value {
         RawBsonRef::Null | RawBsonRef::Undefined => return None,
         RawBsonRef::Int32(number) => {
@@ -204,14 +225,14 @@ mod tests {
             let document = doc! { "tokenType": "credits", "rawAmount": odd, "tokenValue": 5 };
             read(&document, |transaction| {
                 let fields: Vec<_> = transaction.malformed.fields().collect();
-                assert_eq!(fields, [Field::TransactionRawAmount]);
+                assert_eq!(fields, [&RAW_AMOUNT]);
                 assert_eq!(transaction.token_type, Some(TokenType::Credits));
                 assert!(transaction.value.is_positive);
             });
         }
         read(&doc! { "tokenType": "gift", "user": 3, "model": null }, |transaction| {
             let fields: Vec<_> = transaction.malformed.fields().collect();
-            assert_eq!(fields, [Field::TransactionUser, Field::TransactionTokenType]);
+            assert_eq!(fields, [&TOKEN_TYPE, &USER]);
             assert_eq!(transaction.model, None);
         });
     }

@@ -10,7 +10,7 @@ use crate::sources::librechat::documents::field::{Field, Malformed};
 pub fn value_in<'a>(
     document: &'a RawDocument,
     key: &str,
-    field: Field,
+    field: &Field,
     malformed: &mut Malformed,
 ) -> Option<RawBsonRef<'a>> {
     document.get(key).unwrap_or_else(|_| {
@@ -23,14 +23,18 @@ pub fn value_in<'a>(
 pub fn text_in<'a>(
     document: &'a RawDocument,
     key: &str,
-    field: Field,
+    field: &Field,
     malformed: &mut Malformed,
 ) -> Option<&'a str> {
     value_in(document, key, field, malformed).and_then(|value| text(value, field, malformed))
 }
 
 /// A text that is not empty.
-pub fn text<'a>(value: RawBsonRef<'a>, field: Field, malformed: &mut Malformed) -> Option<&'a str> {
+pub fn text<'a>(
+    value: RawBsonRef<'a>,
+    field: &Field,
+    malformed: &mut Malformed,
+) -> Option<&'a str> {
     match value {
         RawBsonRef::String(text) => Some(text).filter(|text| !text.is_empty()),
         RawBsonRef::Null | RawBsonRef::Undefined => None,
@@ -42,7 +46,7 @@ pub fn text<'a>(value: RawBsonRef<'a>, field: Field, malformed: &mut Malformed) 
 }
 
 /// A boolean.
-pub fn boolean(value: RawBsonRef<'_>, field: Field, malformed: &mut Malformed) -> Option<bool> {
+pub fn boolean(value: RawBsonRef<'_>, field: &Field, malformed: &mut Malformed) -> Option<bool> {
     match value {
         RawBsonRef::Boolean(value) => Some(value),
         RawBsonRef::Null | RawBsonRef::Undefined => None,
@@ -57,7 +61,7 @@ pub fn boolean(value: RawBsonRef<'_>, field: Field, malformed: &mut Malformed) -
 /// time in some zones.
 pub fn time(
     value: RawBsonRef<'_>,
-    field: Field,
+    field: &Field,
     malformed: &mut Malformed,
 ) -> Option<DateTime<Utc>> {
     let time = match value {

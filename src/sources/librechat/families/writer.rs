@@ -23,9 +23,9 @@ pub fn writer(groups: &Groups, max_series: usize, shown: Shown) -> FamilyWriter 
 pub fn malformed(writer: &mut FamilyWriter, collection: &str, counts: &FxHashMap<Field, u64>) {
     let mut samples: Vec<(Labels, f64)> = Vec::new();
     for (field, count) in counts.iter().filter(|(_, count)| **count > 0) {
-        let labels = vec![collection.to_owned(), field.name().to_owned()];
+        let labels = vec![collection.to_owned(), field.to_string()];
         if !writer.shown().has_shown(&MALFORMED_FIELDS, &labels) {
-            let field = field.name();
+            let field = field.path();
             debug!(collection, field, "values of an unexpected type or range are skipped");
         }
         samples.push((labels, *count as f64));

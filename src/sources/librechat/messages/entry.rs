@@ -7,6 +7,8 @@ use mongodb::bson::oid::ObjectId;
 use serde::{Deserialize, Serialize};
 
 use crate::exposition::labels::{Label, Labels};
+use crate::sources::librechat::documents::classes::{ENDPOINT, MODEL, SERVER, TOOL};
+use crate::sources::librechat::documents::id_hash::IdHash;
 use crate::sources::librechat::documents::mcp;
 use crate::sources::librechat::documents::message::Message;
 use crate::sources::librechat::documents::object_id::time_of;
@@ -29,7 +31,7 @@ pub struct Entry {
     pub user: Option<u32>,
     /// `conversationId`, for young messages.
     #[serde(skip)]
-    pub conversation: Option<Box<str>>,
+    pub conversation: Option<IdHash>,
     /// `createdAt`.
     #[serde(default, with = "chrono::serde::ts_milliseconds_option")]
     pub created_at: Option<DateTime<Utc>>,
@@ -60,7 +62,7 @@ pub struct Entry {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     resumed: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    message_id: Option<Box<str>>,
+    message_id: Option<IdHash>,
     #[serde(skip)]
     feedback: Option<Rated>,
 }
@@ -155,24 +157,24 @@ impl Entry {
             .tool_calls
             .iter()
             .filter_map(|call| mcp::server(call.tool?))
-            .map(|server| labels.label(server))
+            .map(|server| labels.label(SERVER, server))
             .collect();
         servers.sort_unstable();
         servers.dedup();
         let tool_calls = message
             .tool_calls
             .iter()
-            .map(|call| (labels.label_or_unknown(call.tool), call.failed))
+            .map(|call| (labels.label_or_unknown(TOOL, call.tool), call.failed))
             .collect();
         Entry {
             contribution: Contribution {
                 by_user: message.by_user,
                 error: message.error,
                 tokens: message.tokens,
-                model: labels.label_or_unknown(message.model),
-                endpoint: labels.label_or_unknown(message.endpoint),
+                model: labels.label_or_unknown(MODEL, message.model),
+                endpoint: labels.label_or_unknown(ENDPOINT, message.endpoint),
                 tool_calls,
-                malformed: message.malformed,
+                malformed: message.malformed.clone(),
             },
             answer: None,
             user,
@@ -187,7 +189,7 @@ impl Entry {
             followed: false,
             unfinished: message.unfinished,
             resumed: false,
-            message_id: message.message_id.filter(|_| message.by_user).map(Box::from),
+            message_id: message.message_id.filter(|_| message.by_user).map(IdHash::of),
             feedback: Rated::read(message, labels),
         }
     }
@@ -228,8 +230,8 @@ impl Entry {
     }
 
     /// The `messageId` of a user message.
-    pub fn question(&self) -> Option<&str> {
-        self.message_id.as_deref()
+    pub fn question(&self) -> Option<IdHash> {
+        self.message_id
     }
 
     /// Whether it is a user message to which no reply is known.

@@ -1,5 +1,7 @@
 //! Reading the history: the messages that were stored before the first watermark.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use mongodb::bson::oid::ObjectId;
 
@@ -36,6 +38,9 @@ impl Ledger {
             let recent = message.created_at.is_some_and(|time| self.days.may_keep(time, now));
             let user = message.user.filter(|_| recent).map(|user| self.people.number(user));
             let entry = Entry::new(&message, user, &mut self.saved.labels);
+            if let Some(rated) = entry.feedback() {
+                self.saved.ratings.read(&rated);
+            }
             if message.by_user || entry.is_unfinished_reply() {
                 self.enter(message, entry);
             } else {
@@ -60,9 +65,11 @@ impl Ledger {
         self.days.forget_before(moment);
     }
 
-    /// Ends the first pass: all messages before the watermark have been entered.
-    pub fn complete_history(&mut self, now: DateTime<Utc>) {
+    /// Ends the first pass: all messages before the watermark have been entered. The ratings that it has seen
+    /// are shown for `ratings_shown_for`, unless a sweep comes.
+    pub fn complete_history(&mut self, now: DateTime<Utc>, ratings_shown_for: Duration) {
         self.saved.history = None;
+        self.saved.ratings.all_read(now + ratings_shown_for);
         self.changed = true;
         if self.sealed_before.is_none() {
             self.days.all_known();

@@ -1,6 +1,6 @@
 //! What the ledger tells of local days, and reading them again after a restart.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, Utc};
@@ -60,12 +60,22 @@ impl Ledger {
         &self,
         now: DateTime<Utc>,
     ) -> Option<(NaiveDate, DateTime<Utc>, DateTime<Utc>)> {
-        self.sealed_before.as_ref().and_then(|_| self.days.missing(now))
+        let missing = self.days.missing(now)?;
+        let knows_what_was_sealed =
+            self.sealed_before.is_some() || self.sealed_before_of.contains_key(&missing.0);
+        knows_what_was_sealed.then_some(missing)
     }
 
-    /// Adds messages that are read again to `day`: those that were sealed when the days were forgotten.
-    pub fn read_day<'a>(&mut self, day: &mut Day, messages: impl Iterator<Item = Message<'a>>) {
-        let Some(sealed) = &self.sealed_before else { return };
+    /// Adds messages of `date` that are read again to `day`: those that were sealed when the day was
+    /// forgotten.
+    pub fn read_day<'a>(
+        &mut self,
+        date: NaiveDate,
+        day: &mut Day,
+        messages: impl Iterator<Item = Message<'a>>,
+    ) {
+        let sealed = self.sealed_before_of.get(&date).or(self.sealed_before.as_ref());
+        let Some(sealed) = sealed.map(Arc::clone) else { return };
         for message in messages.filter(|message| sealed.contains(message.id)) {
             let user = message.user.map(|user| self.people.number(user));
             let entry = Entry::new(&message, user, &mut self.saved.labels);
@@ -78,14 +88,18 @@ impl Ledger {
     /// Ends reading a day again.
     pub fn enter_day(&mut self, date: NaiveDate, day: Day) {
         self.days.enter(date, day);
+        self.sealed_before_of.remove(&date);
     }
 
-    /// Adds messages of a day of `_id` that were found behind the watermark. The local days must be
-    /// read again after this.
-    pub fn add_late(&mut self, day: u32, late: &Totals) {
+    /// Adds messages of a day of `_id` that were found behind the watermark and were created on some of the
+    /// local days `dates`, which must be read again after this.
+    pub fn add_late(&mut self, day: u32, late: &Totals, dates: BTreeSet<NaiveDate>) {
         self.saved.add_late(day, late);
-        self.days.forget();
-        self.sealed_before = Some(SealedBefore::now(&self.saved));
+        let sealed = Arc::new(SealedBefore::now(&self.saved));
+        for date in dates {
+            self.days.forget_day(date);
+            self.sealed_before_of.insert(date, Arc::clone(&sealed));
+        }
         self.changed = true;
     }
 }

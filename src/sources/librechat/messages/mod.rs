@@ -26,13 +26,17 @@ pub mod tail;
 pub mod totals;
 pub mod windows;
 
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use mongodb::bson::oid::ObjectId;
 
+use crate::exposition::labels::Label;
 use crate::sources::librechat::days::Days;
 use crate::sources::librechat::days::people::People;
+use crate::sources::librechat::documents::classes::TAG;
 use crate::sources::librechat::documents::object_id::{at, day_of, start_of, time_of};
 use crate::sources::librechat::messages::entry::Entry;
 use crate::sources::librechat::messages::five_minutes::WINDOW;
@@ -54,7 +58,9 @@ pub struct Ledger {
     people: People,
     days: Days,
     /// What was sealed when the days were last forgotten; `None`: nothing.
-    sealed_before: Option<SealedBefore>,
+    sealed_before: Option<Arc<SealedBefore>>,
+    /// The same for local days that were forgotten one by one.
+    sealed_before_of: BTreeMap<NaiveDate, Arc<SealedBefore>>,
     /// From this `_id` on, no message that a window may show is missing.
     windows_from: ObjectId,
     changed: bool,
@@ -75,7 +81,8 @@ impl Ledger {
         Ledger {
             limits,
             windows_from: saved.watermark.unwrap_or(FIRST),
-            sealed_before: (!saved.is_new()).then(|| SealedBefore::now(&saved)),
+            sealed_before: (!saved.is_new()).then(|| Arc::new(SealedBefore::now(&saved))),
+            sealed_before_of: BTreeMap::new(),
             saved,
             people: People::default(),
             days,
@@ -104,6 +111,7 @@ impl Ledger {
         self.windows_from = watermark;
         if let Some(history) = &mut self.saved.history {
             history.end = watermark;
+            self.saved.ratings.begin(watermark, now);
         }
         self.changed = true;
         watermark
@@ -142,9 +150,18 @@ impl Ledger {
         (self.windows_from <= at(now - self.behind())).then_some(windows)
     }
 
-    /// Takes the answer of a sweep for feedback.
+    /// Whether the first pass still has to see the ratings of the history.
+    pub fn reads_ratings(&self) -> bool {
+        self.saved.history.is_some()
+    }
+
+    /// Takes the answer of a sweep for feedback, and forgets the tags that no message has any more.
     pub fn swept(&mut self, sweep: Sweep) {
-        self.saved.ratings.swept(sweep);
+        let Saved { ratings, labels, entries, .. } = &mut self.saved;
+        ratings.swept(sweep);
+        let young = entries.values().filter_map(|entry| entry.feedback()?.tag);
+        let used: HashSet<Label> = ratings.tags().chain(young).collect();
+        labels.forget_unused(TAG, |label| used.contains(&label));
         self.changed = true;
     }
 
@@ -166,13 +183,86 @@ impl Ledger {
         std::mem::take(&mut self.changed)
     }
 
-    /// Notes that a save failed, so that the next refresh tries again.
-    pub fn not_saved(&mut self) {
-        self.changed = true;
-    }
-
     /// How far behind the present the history ends.
     fn behind(&self) -> Duration {
         self.limits.settling_time.max(WINDOW + Duration::from_secs(1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono_tz::Tz;
+    use mongodb::bson::{Document, RawDocumentBuf, doc};
+
+    use super::*;
+    use crate::sources::librechat::days::Reach;
+    use crate::sources::librechat::documents::message::Message;
+
+    const NOW: DateTime<Utc> = DateTime::from_timestamp(1_770_000_000, 0).expect("a time");
+
+    fn ledger() -> Ledger {
+        let limits = Limits { settling_time: Duration::from_secs(900), tail: 1_000 };
+        let days = Days::new(Tz::UTC, Reach { statistics: 30, people: 60 });
+        let mut ledger = Ledger::new(limits, Saved::new(false), days);
+        ledger.begin_read(NOW);
+        ledger
+    }
+
+    fn stored(number: u8, mut message: Document) -> RawDocumentBuf {
+        message.insert("_id", ObjectId::from_parts(1_770_000_000, [1; 5], [0, 0, number]));
+        RawDocumentBuf::try_from(&message).expect("a document of a test")
+    }
+
+    fn enter(ledger: &mut Ledger, messages: &[RawDocumentBuf]) {
+        ledger.enter_read(messages.iter().filter_map(|message| Message::read(message)), NOW);
+    }
+
+    #[test]
+    fn tags_that_no_message_has_any_more_are_forgotten_at_the_next_sweep() {
+        let mut ledger = ledger();
+        let mut sweep = Sweep::new(FIRST, NOW);
+        let rated = |tag| doc! { "model": "m", "feedback": { "rating": "thumbsUp", "tag": tag } };
+        let [swept, gone] = ["swept", "gone"].map(|tag| {
+            let message = stored(1, rated(tag));
+            let message = Message::read(&message).expect("a message");
+            Rated::read(&message, &mut ledger.saved.labels).expect("feedback")
+        });
+        sweep.add(&swept);
+        enter(&mut ledger, &[stored(2, rated("young"))]);
+        let tags = |ledger: &Ledger| {
+            ["swept", "gone", "young", "m"].map(|tag| {
+                let json = serde_json::to_string(&ledger.saved.labels).expect("JSON");
+                json.contains(&format!("{tag:?}"))
+            })
+        };
+        assert_eq!(tags(&ledger), [true; 4]);
+        ledger.swept(sweep);
+        assert_eq!(tags(&ledger), [true, false, true, true]);
+        assert_eq!(ledger.saved.labels.name(gone.tag.expect("a tag")), "unknown");
+        ledger.swept(Sweep::new(FIRST, NOW));
+        assert_eq!(tags(&ledger), [false, false, true, true]);
+    }
+    #[test]
+    fn ids_of_a_megabyte_take_no_more_room_than_others() {
+        let mut ledger = ledger();
+        for number in 0..200 {
+            let id = |prefix: &str| format!("{prefix}{number}").repeat(1 << 18);
+            let message = stored(
+                number,
+                doc! {
+                    "messageId": id("m"), "parentMessageId": id("p"), "conversationId": id("c"),
+                    "user": id("u"), "createdAt": mongodb::bson::DateTime::from_millis(NOW.timestamp_millis()),
+                    "isCreatedByUser": number % 2 == 0,
+                },
+            );
+            assert!(message.as_bytes().len() > 1 << 20);
+            enter(&mut ledger, &[message]);
+        }
+        let windows = ledger.windows(NOW).expect("nothing is missing");
+        assert_eq!((windows.conversations.len(), windows.users.len()), (200, 200));
+        assert_eq!(ledger.saved.first_replies.len(), 100);
+        assert!(serde_json::to_string(&ledger.saved).expect("JSON").len() < 100_000);
+        // What is kept of ids is kept in place.
+        assert!(size_of::<Entry>() < 512);
     }
 }

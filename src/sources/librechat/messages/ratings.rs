@@ -1,8 +1,9 @@
 //! What people think of the messages now.
 //!
 //! People rate old messages, change their minds and take ratings back, so ratings are no sums that
-//! only grow. A sweep asks for all feedback on messages before the watermark of its start; what has
-//! passed the watermark since is kept one by one; younger feedback is in the tail.
+//! only grow. The first pass sees all of them. After it, a sweep now and then asks for all feedback on
+//! messages before the watermark of its start; what has passed the watermark since is kept one by one; younger
+//! feedback is in the tail.
 
 use std::collections::BTreeMap;
 use std::ops::AddAssign;
@@ -14,8 +15,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::engine::pairs;
 use crate::exposition::labels::{Label, Labels};
+use crate::sources::librechat::documents::classes::{MODEL, TAG};
 use crate::sources::librechat::documents::message::{Message, Rating};
 use crate::sources::librechat::messages::five_minutes;
+use crate::sources::librechat::messages::totals::{OTHERS, of_pair};
 
 /// The feedback on one message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,8 +40,8 @@ impl Rated {
         let feedback = message.feedback?;
         Some(Rated {
             rating: feedback.rating,
-            tag: feedback.tag.map(|tag| labels.label(tag)),
-            model: message.model.map(|model| labels.label(model)),
+            tag: feedback.tag.map(|tag| labels.label(TAG, tag)),
+            model: message.model.map(|model| labels.label(MODEL, model)),
             updated_at: message.updated_at,
         })
     }
@@ -109,11 +112,12 @@ impl RatingTotals {
         }
         let Some(rating) = rated.rating else { return };
         self.thumbs.add(rating);
-        self.all.entry((rated.model, rated.tag)).or_default().add(rating);
+        let (model, tag) = OTHERS;
+        of_pair(&mut self.all, (rated.model, rated.tag), (Some(model), Some(tag))).add(rating);
         if let Some(model) = rated.model {
             self.models.entry(model).or_default().add(rating);
             if let Some(tag) = rated.tag {
-                self.tags_of_models.entry((model, tag)).or_default().add(rating);
+                of_pair(&mut self.tags_of_models, (model, tag), OTHERS).add(rating);
             }
         }
     }
@@ -163,6 +167,9 @@ impl Sweep {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Ratings {
     sweep: Option<Sweep>,
+    /// What the first pass has seen so far, in the place of a first sweep.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    first_pass: Option<Sweep>,
     #[serde(serialize_with = "as_pairs", deserialize_with = "of_pairs")]
     since: BTreeMap<ObjectId, Rated>,
 }
@@ -181,6 +188,25 @@ fn of_pairs<'de, D: Deserializer<'de>>(
 }
 
 impl Ratings {
+    /// Begins with the first pass over the messages before `end`.
+    pub fn begin(&mut self, end: ObjectId, now: DateTime<Utc>) {
+        self.first_pass = Some(Sweep::new(end, now));
+    }
+
+    /// Adds the feedback on a message of the history, where the first pass began here.
+    pub fn read(&mut self, rated: &Rated) {
+        if let Some(sweep) = &mut self.first_pass {
+            sweep.add(rated);
+        }
+    }
+
+    /// Ends the first pass, whose answer becomes too old to be shown at `stale_at`.
+    pub fn all_read(&mut self, stale_at: DateTime<Utc>) {
+        if let Some(sweep) = self.first_pass.take() {
+            self.swept(Sweep { stale_at, ..sweep });
+        }
+    }
+
     /// Notes the feedback on a message that the watermark passes.
     pub fn settled(&mut self, id: ObjectId, rated: Rated) {
         self.since.insert(id, rated);
@@ -195,6 +221,15 @@ impl Ratings {
     pub fn swept(&mut self, sweep: Sweep) {
         self.since = self.since.split_off(&sweep.before);
         self.sweep = Some(sweep);
+    }
+
+    /// The tags that some of it has.
+    pub fn tags(&self) -> impl Iterator<Item = Label> {
+        let swept = self.sweep.iter().chain(&self.first_pass).flat_map(|sweep| {
+            let pairs = sweep.totals.all.keys().filter_map(|(_, tag)| *tag);
+            sweep.totals.tags.keys().copied().chain(pairs)
+        });
+        swept.chain(self.since.values().filter_map(|rated| rated.tag))
     }
 
     /// The sums over all feedback and the ratings in the five minutes of `now`; `young` is the feedback
@@ -221,5 +256,30 @@ impl Ratings {
             }
         }
         Some((totals, window))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn made_up_models_and_tags_take_bounded_room() {
+        let mut labels = Labels::default();
+        let mut totals = RatingTotals::default();
+        let names: Vec<String> = (0..200).map(|number| number.to_string()).collect();
+        for (model, tag) in names.iter().flat_map(|model| names.iter().map(move |tag| (model, tag)))
+        {
+            totals.add(&Rated {
+                rating: Some(Rating::Up),
+                tag: Some(labels.label(TAG, tag)),
+                model: Some(labels.label(MODEL, model)),
+                updated_at: None,
+            });
+        }
+        assert_eq!((totals.tags_of_models.len(), totals.all.len()), (10_001, 10_001));
+        assert_eq!(totals.tags_of_models[&OTHERS].up, 30_000);
+        let all: u64 = totals.all.values().map(|thumbs| thumbs.all()).sum();
+        assert_eq!((totals.rated, all), (40_000, 40_000));
     }
 }

@@ -6,7 +6,8 @@ use mongodb::bson::oid::ObjectId;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::exposition::labels::Labels;
-use crate::sources::librechat::documents::object_id::{day_of, start_of};
+use crate::sources::librechat::documents::id_hash::IdHash;
+use crate::sources::librechat::documents::object_id::{after, day_of, start_of};
 use crate::sources::librechat::messages::entry::{Entry, FirstReply};
 use crate::sources::librechat::messages::ratings::Ratings;
 use crate::sources::librechat::messages::totals::{Answer, Totals};
@@ -28,7 +29,7 @@ pub struct Saved {
     #[serde(serialize_with = "unsealed", deserialize_with = "entries")]
     pub entries: BTreeMap<ObjectId, Entry>,
     /// The first reply to each `messageId`, by `parentMessageId`, of the messages not yet settled.
-    pub first_replies: HashMap<Box<str>, FirstReply>,
+    pub first_replies: HashMap<IdHash, FirstReply>,
     /// The feedback on settled messages.
     #[serde(default)]
     pub ratings: Ratings,
@@ -106,6 +107,21 @@ impl Saved {
         self.sealed += late;
     }
 
+    /// Some messages that are known, at most `count`: the youngest, and one of each day.
+    pub fn samples(&self, count: usize) -> Vec<ObjectId> {
+        let sealed = self.days.values().map(|day| day.sample);
+        self.entries.keys().rev().copied().chain(sealed).take(count).collect()
+    }
+
+    /// The point before which all messages were read: the watermark, or how far the first pass has come.
+    /// `None` before anything was read.
+    pub fn read_until(&self) -> Option<ObjectId> {
+        match self.history {
+            Some(history) if history.read_to < history.end => Some(after(history.read_to)),
+            _ => self.watermark,
+        }
+    }
+
     /// How many messages of a day are known that lie before `end`.
     pub fn known(&self, day: u32, end: ObjectId) -> u64 {
         let sealed = self.days.get(&day).map_or(0, |day| day.totals.messages);
@@ -113,7 +129,7 @@ impl Saved {
     }
 
     /// The sums over these messages. A question without an answer counts as if none came any more.
-    pub fn tally_of(&self, day: u32, end: ObjectId) -> Totals {
+    pub fn totals_of(&self, day: u32, end: ObjectId) -> Totals {
         let mut totals = self.days.get(&day).map(|day| day.totals.clone()).unwrap_or_default();
         for entry in self.unsealed_of(day, end) {
             add_settled(&mut totals, entry);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use mongodb::bson::oid::ObjectId;
 
+use crate::sources::librechat::documents::id_hash::IdHash;
 use crate::sources::librechat::documents::message::Message;
 use crate::sources::librechat::documents::object_id::{at, seconds_between};
 use crate::sources::librechat::messages::Ledger;
@@ -38,13 +39,10 @@ impl Ledger {
     }
 
     pub(super) fn note_reply(&mut self, message: &Message<'_>, reply: FirstReply) {
-        let Some(parent) = message.parent_message_id else { return };
-        match self.saved.first_replies.get_mut(parent) {
-            Some(first) if first.id < reply.id => {}
-            Some(first) => *first = reply,
-            None => {
-                self.saved.first_replies.insert(parent.into(), reply);
-            }
+        let Some(parent) = message.parent_message_id.map(IdHash::of) else { return };
+        let first = self.saved.first_replies.entry(parent).or_insert(reply);
+        if reply.id <= first.id {
+            *first = reply;
         }
     }
 
@@ -54,7 +52,7 @@ impl Ledger {
         let Saved { entries, first_replies, .. } = &mut self.saved;
         for (id, entry) in entries.iter_mut().filter(|(_, entry)| !entry.sealed) {
             let Some(message_id) = entry.question() else { continue };
-            let reply = first_replies.get(message_id).filter(|r| is_within_a_day(*id, r.id));
+            let reply = first_replies.get(&message_id).filter(|r| is_within_a_day(*id, r.id));
             let Some(mut reply) = reply.copied() else { continue };
             if let Some(known) = &entry.answer {
                 if known.id != reply.id {

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use mongodb::bson::oid::ObjectId;
 
+use crate::sources::librechat::documents::id_hash::IdHash;
 use crate::sources::librechat::documents::message::Message;
 use crate::sources::librechat::documents::object_id::at;
 use crate::sources::librechat::messages::entry::Entry;
@@ -50,7 +51,7 @@ impl Ledger {
             }
             let user = message.user.map(|user| self.people.number(user));
             let mut entry = Entry::new(&message, user, &mut self.saved.labels);
-            entry.conversation = message.conversation_id.map(Box::from);
+            entry.conversation = message.conversation_id.map(IdHash::of);
             self.enter(message, entry);
         }
         if self.saved.entries.len() <= self.limits.tail {

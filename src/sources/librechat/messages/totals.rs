@@ -1,19 +1,25 @@
 //! What messages add up to.
 
+use std::fmt;
 use std::hash::Hash;
 use std::ops::AddAssign;
 
 use rustc_hash::FxHashMap;
-use serde::{Deserialize, Serialize};
+use serde::de::{Unexpected, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::engine::pairs;
-use crate::exposition::labels::Label;
+use crate::exposition::labels::{Class, Label};
 use crate::sources::librechat::appended::sums::add_each;
+use crate::sources::librechat::documents::classes::{ENDPOINT, MODEL, TOOL};
 use crate::sources::librechat::documents::field::{Field, Malformed};
 use crate::sources::librechat::messages::durations::Durations;
 
 /// How many pairs of labels are kept, which bounds the memory that made-up names can take.
 const MAX_PAIRS: usize = 10_000;
+
+/// The pair of the labels that are not kept as pairs.
+pub const OTHERS: (Label, Label) = (Label::OTHER, Label::OTHER);
 
 /// A number of tokens, exact to a millionth.
 ///
@@ -23,6 +29,7 @@ const MAX_PAIRS: usize = 10_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Tokens {
+    #[serde(deserialize_with = "millionths")]
     millionths: u128,
 }
 
@@ -51,6 +58,38 @@ impl Tokens {
         let (whole, rest) = (self.millionths / Self::UNIT, self.millionths % Self::UNIT);
         whole as f64 + rest as f64 / Self::UNIT as f64
     }
+}
+
+/// Reads millionths. JSON that an upgrade has taken apart has those of more than 64 bits as floating-point
+/// numbers.
+fn millionths<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u128, D::Error> {
+    struct Millionths;
+
+    impl Visitor<'_> for Millionths {
+        type Value = u128;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("a number that is not negative")
+        }
+
+        fn visit_u64<E>(self, number: u64) -> Result<u128, E> {
+            Ok(number.into())
+        }
+
+        fn visit_u128<E>(self, number: u128) -> Result<u128, E> {
+            Ok(number)
+        }
+
+        fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<u128, E> {
+            if number >= 0.0 {
+                Ok(number as u128)
+            } else {
+                Err(E::invalid_value(Unexpected::Float(number), &self))
+            }
+        }
+    }
+
+    deserializer.deserialize_u128(Millionths)
 }
 
 impl From<u64> for Tokens {
@@ -202,7 +241,7 @@ impl Totals {
         }
         self.add_tool_calls(message);
         for field in message.malformed.fields() {
-            *self.malformed.entry(field).or_default() += 1;
+            *self.malformed.entry(field.clone()).or_default() += 1;
         }
     }
 
@@ -216,8 +255,8 @@ impl Totals {
             let calls = self.tools.entry(*tool).or_default();
             calls.calls += 1;
             calls.errors += u64::from(*failed);
-            count_pair(&mut self.tools_of_models, (message.model, *tool));
-            count_pair(&mut self.tools_of_endpoints, (message.endpoint, *tool));
+            *of_pair(&mut self.tools_of_models, (message.model, *tool), OTHERS) += 1;
+            *of_pair(&mut self.tools_of_endpoints, (message.endpoint, *tool), OTHERS) += 1;
         }
     }
 
@@ -240,8 +279,8 @@ impl AddAssign<&Totals> for Totals {
         self.messages_with_tools += other.messages_with_tools;
         add_each(&mut self.models, &other.models);
         add_each(&mut self.tools, &other.tools);
-        add_each(&mut self.tools_of_models, &other.tools_of_models);
-        add_each(&mut self.tools_of_endpoints, &other.tools_of_endpoints);
+        add_each_pair(&mut self.tools_of_models, &other.tools_of_models);
+        add_each_pair(&mut self.tools_of_endpoints, &other.tools_of_endpoints);
         add_each(&mut self.durations, &other.durations);
         add_each(&mut self.unfinished, &other.unfinished);
         add_each(&mut self.malformed, &other.malformed);
@@ -270,17 +309,17 @@ impl Totals {
 
 impl Totals {
     /// The same sums with other numbers for the labels, of which several may become one.
-    pub fn relabelled(&self, mut other: impl FnMut(Label) -> Label) -> Totals {
+    pub fn relabelled(&self, mut other: impl FnMut(Class, Label) -> Label) -> Totals {
         Totals {
-            models: rekeyed(&self.models, &mut other),
-            durations: rekeyed(&self.durations, &mut other),
-            unfinished: rekeyed(&self.unfinished, &mut other),
-            tools: rekeyed(&self.tools, &mut other),
+            models: rekeyed(&self.models, |model| other(MODEL, model)),
+            durations: rekeyed(&self.durations, |model| other(MODEL, model)),
+            unfinished: rekeyed(&self.unfinished, |model| other(MODEL, model)),
+            tools: rekeyed(&self.tools, |tool| other(TOOL, tool)),
             tools_of_models: rekeyed(&self.tools_of_models, |(model, tool)| {
-                (other(model), other(tool))
+                (other(MODEL, model), other(TOOL, tool))
             }),
             tools_of_endpoints: rekeyed(&self.tools_of_endpoints, |(endpoint, tool)| {
-                (other(endpoint), other(tool))
+                (other(ENDPOINT, endpoint), other(TOOL, tool))
             }),
             ..self.clone()
         }
@@ -298,20 +337,26 @@ fn rekeyed<K: Eq + Hash + Copy, V: AddAssign + Copy + Default>(
     rekeyed
 }
 
-/// Counts a pair of labels; one that is new where no more are kept counts as two others.
-fn count_pair(pairs: &mut FxHashMap<(Label, Label), u64>, pair: (Label, Label)) {
-    let known = pairs.len() < MAX_PAIRS || pairs.contains_key(&pair);
-    let pair = if known { pair } else { (Label::OTHER, Label::OTHER) };
-    *pairs.entry(pair).or_default() += 1;
+/// The sum of a pair of labels; one that is new where no more are kept belongs to `others`.
+pub fn of_pair<K: Eq + Hash, V: Default>(sums: &mut FxHashMap<K, V>, pair: K, others: K) -> &mut V {
+    let known = sums.len() < MAX_PAIRS || sums.contains_key(&pair);
+    sums.entry(if known { pair } else { others }).or_default()
+}
+
+fn add_each_pair(sums: &mut FxHashMap<(Label, Label), u64>, more: &FxHashMap<(Label, Label), u64>) {
+    for (pair, sum) in more {
+        *of_pair(sums, *pair, OTHERS) += sum;
+    }
 }
 
 /// By how much each sum is more than that of the same key of `known`.
-pub fn all_beyond<K: Eq + Hash + Copy, V: Surplus + Default>(
+pub fn all_beyond<K: Eq + Hash + Clone, V: Surplus + Default>(
     sums: &FxHashMap<K, V>,
     known: &FxHashMap<K, V>,
 ) -> FxHashMap<K, V> {
     let nothing = V::default();
-    let beyond = |(key, sum): (&K, &V)| (*key, sum.beyond(known.get(key).unwrap_or(&nothing)));
+    let beyond =
+        |(key, sum): (&K, &V)| (key.clone(), sum.beyond(known.get(key).unwrap_or(&nothing)));
     sums.iter().map(beyond).collect()
 }
 
@@ -379,12 +424,12 @@ mod tests {
     #[test]
     fn sums_of_labels_that_become_one_are_added_up() {
         let mut labels = Labels::default();
-        let (one, two) = (labels.label("one"), labels.label("two"));
+        let (one, two) = (labels.label(MODEL, "one"), labels.label(MODEL, "two"));
         let mut totals = Totals::default();
         for (model, replies) in [(one, 2), (two, 3)] {
             totals.models.insert(model, ModelTotals { replies, ..ModelTotals::default() });
         }
-        let merged = totals.relabelled(|_| Label::OTHER);
+        let merged = totals.relabelled(|_, _| Label::OTHER);
         assert_eq!((merged.models.len(), merged.models[&Label::OTHER].replies), (1, 5));
     }
 

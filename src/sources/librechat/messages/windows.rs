@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 use roaring::RoaringBitmap;
 
+use crate::sources::librechat::documents::id_hash::IdHash;
 use crate::sources::librechat::messages::entry::Entry;
 use crate::sources::librechat::messages::five_minutes::contains;
 use crate::sources::librechat::messages::totals::Totals;
@@ -24,7 +25,7 @@ pub struct Windows {
     /// The people who created them or were answered.
     pub users: RoaringBitmap,
     /// Their conversations.
-    pub conversations: HashSet<Box<str>>,
+    pub conversations: HashSet<IdHash>,
     /// The tool calls of the young messages updated.
     pub updated: Totals,
     /// Their people.
@@ -49,9 +50,7 @@ impl Windows {
         if entry.created_at.is_some_and(|time| contains(self.now, time)) {
             self.created.add(&entry.contribution, entry.answered());
             self.users.extend(entry.user);
-            if let Some(conversation) = &entry.conversation {
-                self.conversations.insert(conversation.clone());
-            }
+            self.conversations.extend(entry.conversation);
         }
         let with_tools = young && !entry.contribution.tool_calls.is_empty();
         if with_tools && entry.updated_at.is_some_and(|time| contains(self.now, time)) {

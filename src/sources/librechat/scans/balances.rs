@@ -1,14 +1,25 @@
 //! What users have left to spend.
 
 use chrono::{DateTime, Utc};
-use mongodb::bson::{Document, RawDocument, doc};
+use mongodb::bson::RawDocument;
 
-use crate::exposition::family_writer::FamilyWriter;
-use crate::sources::librechat::catalogue as family;
 use crate::sources::librechat::documents::field::{Field, Malformed};
 use crate::sources::librechat::documents::transaction::{CREDITS_A_USD, amount};
+use crate::exposition::family_writer::FamilyWriter;
+use crate::sources::librechat::groups::COST;
 use crate::sources::librechat::messages::totals::Tokens;
-use crate::sources::librechat::scans::{Scan, get};
+use crate::sources::librechat::scans::{Listed, Scan, get};
+
+crate::catalogue! {
+    BALANCE_CREDITS: Gauge "librechat_balance_credits_usd" [] (COST) "Credits that all users have left, in USD.";
+    USERS_WITHOUT_CREDIT: Gauge "librechat_users_without_credit" [] (COST) "Balances with nothing left.";
+}
+
+const TOKEN_CREDITS: Field = Field::at("tokenCredits");
+
+/// This scan.
+pub const SCAN: Listed =
+    Listed::new("balances", "balances", ALL, |_, _| Box::<Balances>::default());
 
 /// All balances together, and how many are used up.
 #[derive(Debug, Default)]
@@ -20,16 +31,8 @@ pub struct Balances {
 }
 
 impl Scan for Balances {
-    fn name(&self) -> &'static str {
-        "balances"
-    }
-
-    fn collection(&self) -> &'static str {
-        "balances"
-    }
-
-    fn projection(&self) -> Document {
-        doc! { "tokenCredits": 1 }
+    fn fields(&self) -> Vec<Field> {
+        vec![TOKEN_CREDITS]
     }
 
     fn begin(&mut self, _: DateTime<Utc>) {
@@ -37,7 +40,7 @@ impl Scan for Balances {
     }
 
     fn add(&mut self, document: &RawDocument, malformed: &mut Malformed) {
-        let field = Field::BalanceTokenCredits;
+        let field = &TOKEN_CREDITS;
         let credits = get(document, field, malformed);
         let credits = credits.and_then(|value| amount(value, field, malformed));
         if malformed.contains(field) {
@@ -60,7 +63,7 @@ impl Scan for Balances {
             return;
         }
         let sum = self.credits.as_f64() - self.debts.as_f64();
-        writer.value(&family::BALANCE_CREDITS, sum / CREDITS_A_USD);
-        writer.value(&family::USERS_WITHOUT_CREDIT, self.used_up as f64);
+        writer.value(&BALANCE_CREDITS, sum / CREDITS_A_USD);
+        writer.value(&USERS_WITHOUT_CREDIT, self.used_up as f64);
     }
 }

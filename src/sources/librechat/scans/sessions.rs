@@ -1,12 +1,22 @@
 //! Who is logged in.
 
 use chrono::{DateTime, Utc};
-use mongodb::bson::{Document, RawDocument, doc};
+use mongodb::bson::RawDocument;
 
-use crate::exposition::family_writer::FamilyWriter;
-use crate::sources::librechat::catalogue as family;
 use crate::sources::librechat::documents::field::{Field, Malformed};
-use crate::sources::librechat::scans::{Scan, time};
+use crate::exposition::family_writer::FamilyWriter;
+use crate::sources::librechat::groups::ACCOUNT;
+use crate::sources::librechat::scans::{Listed, Scan, time};
+
+crate::catalogue! {
+    ACTIVE_SESSIONS: Gauge "librechat_active_sessions" [] (ACCOUNT) "Sessions that have not expired.";
+}
+
+const EXPIRATION: Field = Field::at("expiration");
+
+/// This scan.
+pub const SCAN: Listed =
+    Listed::new("sessions", "sessions", ALL, |_, _| Box::<Sessions>::default());
 
 /// Sessions that have not expired.
 #[derive(Debug, Default)]
@@ -16,16 +26,8 @@ pub struct Sessions {
 }
 
 impl Scan for Sessions {
-    fn name(&self) -> &'static str {
-        "sessions"
-    }
-
-    fn collection(&self) -> &'static str {
-        "sessions"
-    }
-
-    fn projection(&self) -> Document {
-        doc! { "expiration": 1 }
+    fn fields(&self) -> Vec<Field> {
+        vec![EXPIRATION]
     }
 
     fn begin(&mut self, now: DateTime<Utc>) {
@@ -33,11 +35,11 @@ impl Scan for Sessions {
     }
 
     fn add(&mut self, document: &RawDocument, malformed: &mut Malformed) {
-        let expires = time(document, Field::SessionExpiration, malformed);
+        let expires = time(document, &EXPIRATION, malformed);
         self.active += u64::from(expires.is_some_and(|expires| expires > self.now));
     }
 
     fn show(&mut self, writer: &mut FamilyWriter) {
-        writer.value(&family::ACTIVE_SESSIONS, self.active as f64);
+        writer.value(&ACTIVE_SESSIONS, self.active as f64);
     }
 }

@@ -4,17 +4,37 @@ use std::collections::HashMap;
 use std::mem::take;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use mongodb::bson::{Document, RawDocument, doc};
+use mongodb::bson::RawDocument;
 use rustc_hash::FxHashMap;
 
-use crate::exposition::family_writer::{Column, FamilyWriter, some};
-use crate::exposition::labels::{Label, Labels};
-use crate::sources::librechat::catalogue as family;
+use crate::exposition::labels::{Class, Label, Labels};
 use crate::sources::librechat::documents::field::{Field, Malformed};
-use crate::sources::librechat::groups::{EMAIL_DOMAIN, Groups};
+use crate::exposition::family_writer::{Column, FamilyWriter, some};
+use crate::sources::librechat::groups::{ACCOUNT, EMAIL_DOMAIN};
 use crate::sources::librechat::memory::Memory;
-use crate::sources::librechat::scans::{Scan, text, time};
-use crate::sources::librechat::settings::NamedBy;
+use crate::sources::librechat::scans::{Listed, Scan, text, time};
+use crate::sources::librechat::settings::{NamedBy, Settings};
+
+crate::catalogue! {
+    USERS: Gauge "librechat_users" ["provider", "role"] (ACCOUNT) "Users now, by how they log in and by role.";
+    NEW_USERS: Gauge "librechat_new_users" ["window"] (ACCOUNT) "Users now whose account was made in the last 1, 7 or 30 times 24 hours.";
+    USERS_BY_EMAIL_DOMAIN: Gauge "librechat_users_by_email_domain" ["email_domain"] (EMAIL_DOMAIN) "Users now by the domain of their e-mail address.";
+}
+
+const PROVIDER: Field = Field::at("provider");
+const ROLE: Field = Field::at("role");
+const CREATED_AT: Field = Field::at("createdAt");
+const EMAIL: Field = Field::at("email");
+
+/// This scan. Names of people are e-mail addresses.
+pub const SCAN: Listed = Listed::new("accounts", "users", ALL, |settings, memory| {
+    Box::new(Users::new(settings, memory))
+})
+.also_for(|settings| settings.per_user == Some(NamedBy::Email));
+
+const PROVIDERS: Class = Class::numbered(0);
+const ROLES: Class = Class::numbered(1);
+const DOMAINS: Class = Class::numbered(2);
 
 /// How new a user is who is told to be new, in days.
 const WINDOWS: [i64; 3] = [1, 7, 30];
@@ -35,11 +55,11 @@ pub struct Users {
 
 impl Users {
     /// A scan that reads e-mail addresses only where a setting needs them.
-    pub fn new(memory: Memory, groups: &Groups, named_by: Option<NamedBy>) -> Users {
+    fn new(settings: &Settings, memory: &Memory) -> Users {
         Users {
-            memory,
-            with_domains: groups.has(EMAIL_DOMAIN),
-            with_names: named_by == Some(NamedBy::Email),
+            memory: memory.clone(),
+            with_domains: settings.groups.has(EMAIL_DOMAIN),
+            with_names: settings.per_user == Some(NamedBy::Email),
             now: DateTime::default(),
             labels: Labels::default(),
             users: FxHashMap::default(),
@@ -51,18 +71,10 @@ impl Users {
 }
 
 impl Scan for Users {
-    fn name(&self) -> &'static str {
-        "accounts"
-    }
-
-    fn collection(&self) -> &'static str {
-        "users"
-    }
-
-    fn projection(&self) -> Document {
-        let mut fields = doc! { "provider": 1, "role": 1, "createdAt": 1 };
+    fn fields(&self) -> Vec<Field> {
+        let mut fields = vec![PROVIDER, ROLE, CREATED_AT];
         if self.with_domains || self.with_names {
-            fields.insert("email", 1);
+            fields.push(EMAIL);
         }
         fields
     }
@@ -77,21 +89,22 @@ impl Scan for Users {
     }
 
     fn add(&mut self, document: &RawDocument, malformed: &mut Malformed) {
-        let provider = text(document, Field::UserProvider, malformed);
-        let role = text(document, Field::UserRole, malformed);
+        let provider = text(document, &PROVIDER, malformed);
+        let role = text(document, &ROLE, malformed);
         let labels = &mut self.labels;
-        let row = (labels.label_or_unknown(provider), labels.label_or_unknown(role));
+        let row =
+            (labels.label_or_unknown(PROVIDERS, provider), labels.label_or_unknown(ROLES, role));
         *self.users.entry(row).or_default() += 1;
-        if let Some(created_at) = time(document, Field::UserCreatedAt, malformed) {
+        if let Some(created_at) = time(document, &CREATED_AT, malformed) {
             for (days, new) in WINDOWS.into_iter().zip(&mut self.new) {
                 *new += u64::from(created_at >= self.now - TimeDelta::days(days));
             }
         }
-        let email = text(document, Field::UserEmail, malformed);
+        let email = text(document, &EMAIL, malformed);
         if self.with_domains {
             let domain = email.and_then(|email| email.rsplit_once('@'));
             let domain = domain.map(|(_, domain)| domain.to_lowercase());
-            let domain = self.labels.label_or_unknown(domain.as_deref());
+            let domain = self.labels.label_or_unknown(DOMAINS, domain.as_deref());
             *self.domains.entry(domain).or_default() += 1;
         }
         if let Some(email) = email.filter(|_| self.with_names)
@@ -109,15 +122,15 @@ impl Scan for Users {
             .map(|((provider, role), count)| (vec![name(provider), name(role)], *count))
             .collect();
         users.sort();
-        let column: [Column<u64>; 1] = [(&family::USERS, |count| some(*count))];
+        let column: [Column<u64>; 1] = [(&USERS, |count| some(*count))];
         writer.table(&column, users, |count| *count);
         let new = WINDOWS.into_iter().zip(self.new);
         let new = new.map(|(days, count)| (vec![format!("{days}d")], count as f64));
-        writer.series(&family::NEW_USERS, new.collect());
+        writer.series(&NEW_USERS, new.collect());
         let mut domains: Vec<_> =
             self.domains.iter().map(|(domain, count)| (vec![name(domain)], *count)).collect();
         domains.sort();
-        let column: [Column<u64>; 1] = [(&family::USERS_BY_EMAIL_DOMAIN, |count| some(*count))];
+        let column: [Column<u64>; 1] = [(&USERS_BY_EMAIL_DOMAIN, |count| some(*count))];
         writer.table(&column, domains, |count| *count);
         if self.with_names {
             self.memory.names().set(take(&mut self.names));

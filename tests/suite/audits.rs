@@ -1,0 +1,200 @@
+//! The audit: what it counts, what it leaves alone, and what it costs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use chrono_tz::Tz;
+use mongodb::Database;
+use mongodb::bson::oid::ObjectId;
+use mongodb::bson::{Document, doc};
+use prometheus::IntCounter;
+use usage_exporter::connect::mongo::Mongo;
+use usage_exporter::engine::collector::{Collector, Next, Refresh};
+use usage_exporter::engine::state::StateFile;
+use usage_exporter::sources::librechat::collectors::audit::Audit;
+use usage_exporter::sources::librechat::collectors::baseline::Baseline;
+use usage_exporter::sources::librechat::database::store::Store;
+use usage_exporter::sources::librechat::groups::Groups;
+use usage_exporter::sources::librechat::memory::Memory;
+
+use crate::exporter::{Exporter, SETTLING_TIME, general, settings, state_file};
+use crate::fixtures;
+use crate::mongod::Mongod;
+use crate::oracle::Oracle;
+use crate::process::{Server, run};
+use crate::samples::{self, of_page};
+use crate::seen::Seen;
+
+const LONG_AGO: TimeDelta = TimeDelta::days(-500);
+
+async fn librechat() -> (Database, DateTime<Utc>) {
+    let database = Mongod::shared().database().await;
+    fixtures::load(&database, "current", LONG_AGO).await;
+    (database, fixtures::ends("current") + LONG_AGO)
+}
+
+fn refresh(documents: &IntCounter) -> Refresh {
+    Refresh::new(Duration::from_secs(60), documents.clone())
+}
+
+fn counter() -> IntCounter {
+    IntCounter::new("documents", "read").expect("a name")
+}
+
+/// A message that was stored so long before `now`, and created then.
+fn message(now: DateTime<Utc>, before: TimeDelta, number: u8) -> Document {
+    let then = now - before;
+    let seconds = u32::try_from(then.timestamp()).expect("a time");
+    let id = ObjectId::from_parts(seconds, [9; 5], [0, 0, number]);
+    doc! {
+        "_id": id, "messageId": id.to_hex(), "conversationId": "c", "user": "somebody else",
+        "isCreatedByUser": false, "sender": "AI", "model": "late", "tokenCount": 5,
+        "createdAt": mongodb::bson::DateTime::from_millis(then.timestamp_millis()),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_audit_in_the_middle_of_the_first_pass_does_not_count_the_unread_history() {
+    let database = Mongod::shared().database().await;
+    let shift = Utc::now() - fixtures::ends("current") - TimeDelta::days(60);
+    for copy in 0..40 {
+        fixtures::load_messages(&database, "current", shift, copy).await;
+    }
+    let state = state_file();
+    let settings = [
+        ("MONGODB_URI", Mongod::shared().uri.as_str()),
+        ("MONGODB_DATABASE", database.name()),
+        ("STATE_FILE", state.to_str().expect("text")),
+        ("BASELINE_MAX_MESSAGES_PER_SECOND", "100"),
+    ];
+    let mut server = Server::start(&settings);
+    server.wait_for(&["reading the history", "per_second"]);
+    server.end("KILL");
+
+    let output = run(&settings, &["audit"]);
+    let told = String::from_utf8(output.stdout).expect("text");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(told.starts_with("0 documents were stored behind the watermark"), "{told}");
+
+    let mut server = Server::start(&settings[..3]);
+    server.wait_until_complete();
+    let page = of_page(&server.get("/metrics"));
+    assert_eq!(page["librechat_messages_total"], 40.0 * fixtures::MESSAGES);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_restored_before_the_point_that_the_first_pass_has_reached_is_found() {
+    let database = Mongod::shared().database().await;
+    let shift = Utc::now() - fixtures::ends("current") - TimeDelta::days(60);
+    for copy in 0..40 {
+        fixtures::load_messages(&database, "current", shift, copy).await;
+    }
+    let state = state_file();
+    let settings = [
+        ("MONGODB_URI", Mongod::shared().uri.as_str()),
+        ("MONGODB_DATABASE", database.name()),
+        ("STATE_FILE", state.to_str().expect("text")),
+        ("BASELINE_MAX_MESSAGES_PER_SECOND", "100"),
+    ];
+    let mut server = Server::start(&settings);
+    server.wait_for(&["reading the history", "per_second"]);
+    server.end("KILL");
+    let restored = message(Utc::now(), TimeDelta::days(400), 1);
+    database.collection("messages").insert_one(restored).await.expect("an insert");
+    let output = run(&settings, &["audit"]);
+    let told = String::from_utf8(output.stdout).expect("text");
+    assert!(told.contains("1 documents were stored behind the watermark"), "{told}");
+    let mut server = Server::start(&settings[..3]);
+    server.wait_until_complete();
+    let page = of_page(&server.get("/metrics"));
+    assert_eq!(page["librechat_messages_total"], 40.0 * fixtures::MESSAGES + 1.0);
+}
+
+/// An audit and what it shares with others, after the history was read.
+async fn audit(database: &Database, now: DateTime<Utc>) -> (Audit, Memory) {
+    let mut settings = settings(database, Groups::all());
+    settings.audit_interval = Duration::from_secs(86_400);
+    let mongo = Mongo::new(settings.uri.clone(), settings.database.clone(), None);
+    let store = Store::new(Arc::new(mongo), None, Arc::new(move || now));
+    let memory = Memory::open(StateFile::off(), &settings, &general(Tz::UTC), true);
+    let hour = Duration::from_secs(3_600);
+    let mut first_pass = Baseline::new(store.clone(), memory.clone(), &settings.groups, None, hour);
+    loop {
+        let answer = first_pass.refresh(&refresh(&counter())).await.expect("a refresh");
+        if answer.next == Next::WhenWoken {
+            break;
+        }
+    }
+    (Audit::new(store, memory.clone(), &settings, Tz::UTC, true), memory)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_audit_rests_between_its_refreshes_and_one_asked_for_meanwhile_follows() {
+    let (database, now) = librechat().await;
+    for copy in 1..5 {
+        fixtures::load_messages(&database, "current", LONG_AGO, copy).await;
+    }
+    let (mut audit, memory) = audit(&database, now).await;
+    memory.want_audit();
+    let mut comparisons = 0;
+    let first = loop {
+        let answer = audit.refresh(&refresh(&counter())).await.expect("a refresh");
+        let Next::In(pause) = answer.next else { panic!("{:?}", answer.next) };
+        comparisons += 1;
+        if comparisons == 1 {
+            assert!(!memory.is_audit_wanted(), "it has begun");
+            // Something else may lie behind the watermark, where this one has already been.
+            memory.want_audit();
+        }
+        // A rest is as long as the comparison before it; the next audit is due at once or in a day.
+        if pause.is_zero() || pause > Duration::from_secs(3_600) {
+            break pause;
+        }
+    };
+    assert!(comparisons > 1, "each refresh makes one comparison");
+    assert_eq!(first, Duration::ZERO, "the one that was asked for is due");
+    audit.refresh(&refresh(&counter())).await.expect("a refresh");
+    assert!(!memory.is_audit_wanted());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_late_message_makes_only_its_own_day_be_read_again() {
+    let (database, now) = librechat().await;
+    let messages = database.collection::<Document>("messages");
+    let old = (1..60).map(|days| message(now, TimeDelta::days(days), 1));
+    messages.insert_many(old).await.expect("an insert");
+    let mut exporter = Exporter::new(&database, Tz::Europe__Berlin, now).with_state();
+    exporter.assert_equals_oracle(&database, "before").await;
+
+    messages
+        .insert_one(message(now, TimeDelta::days(20) - TimeDelta::hours(1), 2))
+        .await
+        .expect("an insert");
+    let later = now + TimeDelta::days(2);
+    exporter.set_now(later);
+    let before = exporter.documents_read("days");
+    let late = "usage_exporter_audit_late_documents_total{collection=\"messages\"}";
+    // It compares one day of one collection at a time.
+    let audited = async |exporter: &mut Exporter| {
+        exporter.refresh_only(|name| name == "audit").await.expect("a refresh")[late] == 1.0
+    };
+    let mut comparisons = 0;
+    while !audited(&mut exporter).await {
+        comparisons += 1;
+        assert!(comparisons < 200, "the late message is not found");
+    }
+    let mut found = exporter.refresh().await.expect("a refresh");
+    let read = exporter.documents_read("days") - before;
+    assert!((2..=4).contains(&read), "{read} documents of local days were read again");
+
+    let timezone = Tz::Europe__Berlin;
+    let oracle = Oracle { now: later, timezone, settling_time: SETTLING_TIME };
+    let mut seen = Seen::default();
+    seen.look(&database, later).await;
+    let mut expected = oracle.compute(&database, &seen).await;
+    assert_eq!(found.remove(late), Some(1.0));
+    expected.remove(late);
+    found.remove("usage_exporter_baseline_progress_ratio");
+    samples::assert_equal(&found, &expected, "after the audit");
+}
