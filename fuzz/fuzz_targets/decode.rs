@@ -45,7 +45,7 @@ fn read_as_others(document: &[u8]) {
     let Ok(document) = RawDocument::from_bytes(document) else { return };
     let transaction = Transaction::read(document);
     assert!(transaction.amount.size <= Tokens::MAX && transaction.value.size <= Tokens::MAX);
-    let surveys: [&mut dyn Scan; 6] = [
+    let scans: [&mut dyn Scan; 6] = [
         &mut Balances::default(),
         &mut Sessions::default(),
         &mut Files::default(),
@@ -53,8 +53,8 @@ fn read_as_others(document: &[u8]) {
         &mut SharedLinks::default(),
         &mut Banners::default(),
     ];
-    for survey in surveys {
-        survey.add(document, &mut Malformed::default());
+    for scan in scans {
+        scan.add(document, &mut Malformed::default());
     }
 }
 
