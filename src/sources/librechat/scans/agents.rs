@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use mongodb::bson::RawDocument;
 
+use crate::exposition::family_writer::{Column, FamilyWriter};
 use crate::exposition::labels::{UNKNOWN, cut};
 use crate::exposition::series::Labels as Row;
 use crate::sources::librechat::documents::field::{Field, Malformed};
-use crate::exposition::family_writer::{Column, FamilyWriter};
 use crate::sources::librechat::groups::AGENT;
 use crate::sources::librechat::scans::{Listed, Scan, text};
 

@@ -3,9 +3,9 @@
 use chrono::{DateTime, Utc};
 use mongodb::bson::RawDocument;
 
+use crate::exposition::family_writer::FamilyWriter;
 use crate::sources::librechat::documents::field::{Field, Malformed};
 use crate::sources::librechat::documents::transaction::{CREDITS_A_USD, amount};
-use crate::exposition::family_writer::FamilyWriter;
 use crate::sources::librechat::groups::COST;
 use crate::sources::librechat::messages::totals::Tokens;
 use crate::sources::librechat::scans::{Listed, Scan, get};

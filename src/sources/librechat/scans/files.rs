@@ -4,10 +4,10 @@ use chrono::{DateTime, Utc};
 use mongodb::bson::RawDocument;
 use rustc_hash::FxHashMap;
 
+use crate::exposition::family_writer::{Column, FamilyWriter};
 use crate::exposition::labels::{Class, Label, Labels};
 use crate::sources::librechat::documents::field::{Field, Malformed};
 use crate::sources::librechat::documents::transaction::amount;
-use crate::exposition::family_writer::{Column, FamilyWriter};
 use crate::sources::librechat::groups::FILE;
 use crate::sources::librechat::messages::totals::Tokens;
 use crate::sources::librechat::scans::{Listed, Scan, get, text};

@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 use mongodb::bson::RawDocument;
 
-use crate::sources::librechat::documents::field::{Field, Malformed};
 use crate::exposition::family_writer::FamilyWriter;
+use crate::sources::librechat::documents::field::{Field, Malformed};
 use crate::sources::librechat::groups::ACCOUNT;
 use crate::sources::librechat::scans::{Listed, Scan, time};
 

@@ -3,9 +3,9 @@
 use chrono::{DateTime, Utc};
 use mongodb::bson::RawDocument;
 
+use crate::exposition::family_writer::FamilyWriter;
 use crate::sources::librechat::documents::field::{Field, Malformed};
 use crate::sources::librechat::documents::value::boolean;
-use crate::exposition::family_writer::FamilyWriter;
 use crate::sources::librechat::groups::ACCOUNT;
 use crate::sources::librechat::scans::{Listed, Scan, get, time};
 

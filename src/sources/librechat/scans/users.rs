@@ -7,9 +7,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use mongodb::bson::RawDocument;
 use rustc_hash::FxHashMap;
 
+use crate::exposition::family_writer::{Column, FamilyWriter, some};
 use crate::exposition::labels::{Class, Label, Labels};
 use crate::sources::librechat::documents::field::{Field, Malformed};
-use crate::exposition::family_writer::{Column, FamilyWriter, some};
 use crate::sources::librechat::groups::{ACCOUNT, EMAIL_DOMAIN};
 use crate::sources::librechat::memory::Memory;
 use crate::sources::librechat::scans::{Listed, Scan, text, time};
