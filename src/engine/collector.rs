@@ -123,8 +123,17 @@ pub enum Next {
     In(Duration),
     /// The answer is not complete yet; go on at once.
     Continue,
+    /// The same after a rest that spares whoever is asked.
+    ContinueAfter(Duration),
     /// The answer is complete until the collector is woken.
     WhenWoken,
+}
+
+impl Next {
+    /// Whether the answer is not complete yet.
+    pub fn goes_on(self) -> bool {
+        matches!(self, Next::Continue | Next::ContinueAfter(_))
+    }
 }
 
 impl From<Families> for Answer {

@@ -170,8 +170,9 @@ pub async fn refresh_once(
         let mut runner = Runner::new(source, collector, snapshot, exporter, u32::MAX);
         loop {
             match runner.refresh().await {
-                Ok(Next::Continue) => {}
-                Ok(Next::Interval | Next::In(_) | Next::WhenWoken) => break,
+                // Nobody waits for anything else, so that there is no rest either.
+                Ok(next) if next.goes_on() => {}
+                Ok(_) => break,
                 Err(failure) => {
                     failures.push(failure);
                     break;
@@ -302,6 +303,7 @@ impl Runner {
         }
         self.pause = match next {
             Next::Continue => Duration::ZERO,
+            Next::ContinueAfter(rest) => rest,
             Next::In(pause) => pause.max(self.schedule.rest(took)),
             Next::Interval | Next::WhenWoken => self.schedule.pause(took),
         };
@@ -313,12 +315,12 @@ impl Runner {
     fn publish(&self, families: Families, next: Next) {
         let stale_at = match next {
             Next::WhenWoken => None,
-            Next::Continue | Next::Interval | Next::In(_) => {
+            Next::Continue | Next::ContinueAfter(_) | Next::Interval | Next::In(_) => {
                 let pause = self.pause.max(self.schedule.interval);
                 Instant::now().checked_add(pause.saturating_mul(self.stale_after))
             }
         };
-        self.snapshot.publish(self.collector.name(), families, next != Next::Continue, stale_at);
+        self.snapshot.publish(self.collector.name(), families, !next.goes_on(), stale_at);
     }
 
     fn failed(&mut self, failure: &Failure, took: Duration) {

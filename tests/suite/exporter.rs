@@ -186,7 +186,7 @@ impl Exporter {
                 let refresh = Refresh::new(Duration::from_secs(60), documents.clone());
                 let answer = collector.refresh(&refresh).await?;
                 (*families, *next) = (answer.families, answer.next);
-                if *next != Next::Continue {
+                if !next.goes_on() {
                     break;
                 }
             }

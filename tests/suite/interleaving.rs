@@ -14,7 +14,7 @@ use proptest::prelude::Rng;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 use tokio::task::JoinSet;
 use usage_exporter::engine::clock::Clock;
-use usage_exporter::engine::collector::{Collector, Next, Refresh};
+use usage_exporter::engine::collector::{Collector, Refresh};
 use usage_exporter::engine::source::{Context, Watched};
 use usage_exporter::engine::state::StateFile;
 use usage_exporter::sources::librechat::groups::Groups;
@@ -75,7 +75,7 @@ async fn settle(collectors: &mut [Box<dyn Collector>]) -> Samples {
                 let counter = IntCounter::new("documents", "read").expect("a name");
                 let refresh = Refresh::new(Duration::from_secs(20), counter);
                 let answer = collector.refresh(&refresh).await.expect("a refresh");
-                if answer.next != Next::Continue {
+                if !answer.next.goes_on() {
                     found.extend(samples::of_families(&answer.families));
                     break;
                 }

@@ -347,6 +347,7 @@ impl Collector for Audit {
             return Ok(self.wait(self.due_in()));
         }
         // It rests between its refreshes and not in them, which would count for their deadline.
-        Ok(self.wait(asked.elapsed() * REST))
+        let next = Next::ContinueAfter(asked.elapsed() * REST);
+        Ok(Answer { families: self.families(), next })
     }
 }
