@@ -54,61 +54,57 @@ fn message(now: DateTime<Utc>, before: TimeDelta, number: u8) -> Document {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_audit_in_the_middle_of_the_first_pass_does_not_count_the_unread_history() {
+/// A history of which the first pass has read some, when it was killed; and the settings of the binary for it.
+async fn half_read() -> (Database, Vec<(&'static str, String)>) {
     let database = Mongod::shared().database().await;
     let shift = Utc::now() - fixtures::ends("current") - TimeDelta::days(60);
     for copy in 0..40 {
         fixtures::load_messages(&database, "current", shift, copy).await;
     }
-    let state = state_file();
-    let settings = [
-        ("MONGODB_URI", Mongod::shared().uri.as_str()),
-        ("MONGODB_DATABASE", database.name()),
-        ("STATE_FILE", state.to_str().expect("text")),
-        ("BASELINE_MAX_MESSAGES_PER_SECOND", "100"),
+    let settings = vec![
+        ("MONGODB_URI", Mongod::shared().uri.clone()),
+        ("MONGODB_DATABASE", database.name().to_owned()),
+        ("STATE_FILE", state_file().to_str().expect("text").to_owned()),
     ];
-    let mut server = Server::start(&settings);
+    let slowly = [borrowed(&settings), vec![("BASELINE_MAX_MESSAGES_PER_SECOND", "100")]].concat();
+    let mut server = Server::start(&slowly);
     server.wait_for(&["reading the history", "per_second"]);
     server.end("KILL");
+    (database, settings)
+}
 
+fn borrowed(settings: &[(&'static str, String)]) -> Vec<(&'static str, &str)> {
+    settings.iter().map(|(name, value)| (*name, value.as_str())).collect()
+}
+
+/// What an audit by hand says of its finds, and the messages that are counted after the first pass.
+fn audited(settings: &[(&'static str, String)]) -> (String, f64) {
+    let settings = borrowed(settings);
     let output = run(&settings, &["audit"]);
-    let told = String::from_utf8(output.stdout).expect("text");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert!(told.starts_with("0 documents were stored behind the watermark"), "{told}");
-
-    let mut server = Server::start(&settings[..3]);
+    let told = String::from_utf8(output.stdout).expect("text");
+    let mut server = Server::start(&settings);
     server.wait_until_complete();
     let page = of_page(&server.get("/metrics"));
-    assert_eq!(page["librechat_messages_total"], 40.0 * fixtures::MESSAGES);
+    (told.lines().last().unwrap_or_default().to_owned(), page["librechat_messages_total"])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_audit_in_the_middle_of_the_first_pass_does_not_count_the_unread_history() {
+    let (_database, settings) = half_read().await;
+    let (told, messages) = audited(&settings);
+    assert_eq!(told, "0 documents were stored behind the watermark and are counted now");
+    assert_eq!(messages, 40.0 * fixtures::MESSAGES);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_restored_before_the_point_that_the_first_pass_has_reached_is_found() {
-    let database = Mongod::shared().database().await;
-    let shift = Utc::now() - fixtures::ends("current") - TimeDelta::days(60);
-    for copy in 0..40 {
-        fixtures::load_messages(&database, "current", shift, copy).await;
-    }
-    let state = state_file();
-    let settings = [
-        ("MONGODB_URI", Mongod::shared().uri.as_str()),
-        ("MONGODB_DATABASE", database.name()),
-        ("STATE_FILE", state.to_str().expect("text")),
-        ("BASELINE_MAX_MESSAGES_PER_SECOND", "100"),
-    ];
-    let mut server = Server::start(&settings);
-    server.wait_for(&["reading the history", "per_second"]);
-    server.end("KILL");
+    let (database, settings) = half_read().await;
     let restored = message(Utc::now(), TimeDelta::days(400), 1);
     database.collection("messages").insert_one(restored).await.expect("an insert");
-    let output = run(&settings, &["audit"]);
-    let told = String::from_utf8(output.stdout).expect("text");
-    assert!(told.contains("1 documents were stored behind the watermark"), "{told}");
-    let mut server = Server::start(&settings[..3]);
-    server.wait_until_complete();
-    let page = of_page(&server.get("/metrics"));
-    assert_eq!(page["librechat_messages_total"], 40.0 * fixtures::MESSAGES + 1.0);
+    let (told, messages) = audited(&settings);
+    assert_eq!(told, "1 documents were stored behind the watermark and are counted now");
+    assert_eq!(messages, 40.0 * fixtures::MESSAGES + 1.0);
 }
 
 /// An audit and what it shares with others, after the history was read.
