@@ -131,7 +131,7 @@ impl LibreChat {
         )
     }
 
-    fn growth(&self) -> Vec<Box<dyn Collector>> {
+    fn appended(&self) -> Vec<Box<dyn Collector>> {
         if let Some(by) = self.settings.per_user {
             let by = by.as_str();
             info!(by, "tokens and cost of single people are exported: PER_USER_METRICS is on");
@@ -226,7 +226,7 @@ impl source::Source for LibreChat {
         let LibreChat { settings, general, store, memory, .. } = self;
         let groups = &settings.groups;
         let interval = general.interval;
-        let mut collectors = self.growth();
+        let mut collectors = self.appended();
         collectors.push(Box::new(Inventory::new(store.clone(), interval)));
         if self.history_needed {
             let rate = settings.baseline_rate;
@@ -264,7 +264,7 @@ impl source::Source for LibreChat {
         documents_read: IntCounter,
         entered: &(dyn Fn(usize, u64) + Sync),
     ) -> Result<Vec<Recording>, PastError> {
-        self.past(request, documents_read, entered).await
+        self.look_back(request, documents_read, entered).await
     }
 }
 

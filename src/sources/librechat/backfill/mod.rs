@@ -78,7 +78,7 @@ impl LibreChat {
     /// # Errors
     ///
     /// If the database does not answer or refuses, or there is no room for a temporary file.
-    pub(super) async fn past(
+    pub(super) async fn look_back(
         &self,
         request: &Request,
         documents_read: IntCounter,
