@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use futures_util::TryStreamExt;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Document, RawDocumentBuf, doc};
 use mongodb::error::{Error, ErrorKind};
@@ -90,23 +89,6 @@ impl Mongo {
             }
             Err(error) => Err(failure(error)),
         }
-    }
-
-    /// What the server calls a collection for good: another after the collection was made anew. `None`
-    /// if there is no such collection, `Some(None)` where the server does not tell.
-    ///
-    /// # Errors
-    ///
-    /// If the server does not answer or refuses.
-    pub async fn collection_identity(&self, name: &str) -> Result<Option<Option<String>>, Failure> {
-        let database = self.database().await?;
-        let listed = database.list_collections().filter(doc! { "name": name }).await;
-        let mut listed = listed.map_err(failure)?;
-        let collection = listed.try_next().await.map_err(failure)?;
-        Ok(collection.map(|collection| {
-            let bytes = collection.info.uuid.map(|uuid| uuid.bytes);
-            bytes.map(|bytes| bytes.iter().map(|byte| format!("{byte:02x}")).collect())
-        }))
     }
 
     /// A collection of the database whose documents are read as they come over the wire.

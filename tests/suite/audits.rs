@@ -14,7 +14,7 @@ use usage_exporter::engine::collector::{Collector, Next, Refresh};
 use usage_exporter::engine::state::StateFile;
 use usage_exporter::sources::librechat::collectors::audit::Audit;
 use usage_exporter::sources::librechat::collectors::baseline::Baseline;
-use usage_exporter::sources::librechat::database::store::Store;
+use usage_exporter::sources::librechat::database::store::{OTHER_TYPES, Store};
 use usage_exporter::sources::librechat::groups::Groups;
 use usage_exporter::sources::librechat::memory::Memory;
 
@@ -73,7 +73,7 @@ async fn half_read() -> (Database, Vec<(&'static str, String)>) {
     (database, settings)
 }
 
-fn borrowed(settings: &[(&'static str, String)]) -> Vec<(&'static str, &str)> {
+fn borrowed<'a>(settings: &'a [(&'static str, String)]) -> Vec<(&'static str, &'a str)> {
     settings.iter().map(|(name, value)| (*name, value.as_str())).collect()
 }
 
@@ -152,6 +152,93 @@ async fn an_audit_rests_between_its_refreshes_and_one_asked_for_meanwhile_follow
     assert_eq!(first, Duration::ZERO, "the one that was asked for is due");
     audit.refresh(&refresh(&counter())).await.expect("a refresh");
     assert!(!memory.is_audit_wanted());
+}
+
+/// Documents of LibreChat's clock: one for each second from `first` on.
+async fn add_by_librechat(database: &Database, first: DateTime<Utc>, count: u8) {
+    for number in 0..count {
+        let second = u32::try_from(first.timestamp()).expect("a time") + u32::from(number);
+        let id = ObjectId::from_parts(second, [9; 5], [0, 0, number]);
+        let user = doc! { "_id": id, "provider": "local" };
+        database.collection("users").insert_one(user).await.expect("an insert");
+        let transaction = doc! {
+            "_id": id, "tokenType": "prompt", "model": "m", "rawAmount": -1, "tokenValue": -1,
+        };
+        database.collection("transactions").insert_one(transaction).await.expect("an insert");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_librechat_whose_clock_is_wrong_loses_no_document() {
+    let now = DateTime::from_timestamp(1_770_000_000, 0).expect("a time");
+    let spent = "librechat_transaction_tokens_total{model=\"m\",token_type=\"prompt\"}";
+    for minutes in [-120, -20, 20] {
+        let database = Mongod::shared().database().await;
+        let wrong = TimeDelta::minutes(minutes);
+        let mut exporter = Exporter::new(&database, Tz::UTC, now).with_state();
+        for quarter in 0..6_i32 {
+            let then = now + TimeDelta::minutes(15) * quarter;
+            exporter.set_now(then);
+            add_by_librechat(&database, then + wrong - TimeDelta::minutes(3), 10).await;
+            let found = exporter.refresh_only(|name| name != "audit").await.expect("a refresh");
+            let expected = f64::from(quarter + 1) * 10.0;
+            let told = (found["librechat_registered_users_total"], found[spent]);
+            assert_eq!(told, (expected, expected), "{minutes} minutes, {then}");
+            exporter.restart();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_second_librechat_adds_whose_clock_is_behind_is_found_within_minutes() {
+    let database = Mongod::shared().database().await;
+    let now = DateTime::from_timestamp(1_770_000_000, 0).expect("a time");
+    add_by_librechat(&database, now - TimeDelta::seconds(60), 10).await;
+    let mut exporter = Exporter::new(&database, Tz::UTC, now);
+    exporter.refresh().await.expect("a refresh");
+    add_by_librechat(&database, now - TimeDelta::hours(2), 10).await;
+    exporter.set_now(now + TimeDelta::minutes(11));
+    exporter.refresh().await.expect("a refresh");
+    let found = exporter.refresh().await.expect("a refresh");
+    assert_eq!(found["librechat_registered_users_total"], 20.0);
+    let late = "usage_exporter_audit_late_documents_total{collection=\"users\"}";
+    assert_eq!(found[late], 10.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_that_is_no_object_id_neither_stops_an_audit_nor_goes_untold() {
+    let (database, now) = librechat().await;
+    let messages = database.collection::<Document>("messages");
+    let zero = doc! { "_id": ObjectId::from_bytes([0; 12]), "messageId": "0" };
+    messages.insert_one(zero).await.expect("an insert");
+    for id in ["text", "another"] {
+        messages.insert_one(doc! { "_id": id, "messageId": id }).await.expect("an insert");
+    }
+    messages.insert_one(doc! { "_id": 5, "messageId": "5" }).await.expect("an insert");
+    let mut exporter = Exporter::new(&database, Tz::UTC, now);
+    let found = exporter.refresh().await.expect("a refresh");
+    assert_eq!(found["librechat_messages_total"], fixtures::MESSAGES + 1.0);
+    let labels = [("collection", "messages"), ("field", "_id")];
+    assert_eq!(found[&samples::key("usage_exporter_malformed_fields_total", &labels)], 3.0);
+
+    let restored = message(now, TimeDelta::days(400), 1);
+    messages.insert_one(restored).await.expect("an insert");
+    exporter.set_now(now + TimeDelta::hours(25));
+    exporter.refresh().await.expect("a refresh");
+    let found = exporter.refresh().await.expect("a refresh");
+    assert_eq!(found["librechat_messages_total"], fixtures::MESSAGES + 2.0);
+    let late = "usage_exporter_audit_late_documents_total{collection=\"messages\"}";
+    assert_eq!(found[late], 1.0);
+
+    // Looking for them costs nothing where there are none.
+    let types = doc! { "_id": { "$type": OTHER_TYPES.as_slice() } };
+    let find = doc! { "find": "users", "filter": types, "hint": { "_id": 1 } };
+    let explain = doc! { "explain": find, "verbosity": "executionStats" };
+    let explained = database.run_command(explain).await.expect("a plan");
+    let statistics = explained.get_document("executionStats").expect("statistics");
+    // Between the types it may step on a key of an ObjectId.
+    assert!(statistics.get_i32("totalKeysExamined").expect("a number") <= 2, "{statistics}");
+    assert_eq!(statistics.get_i32("totalDocsExamined").expect("a number"), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,6 +3,7 @@
 use chrono::{DateTime, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
 use mongodb::bson::{Document, doc};
+use mongodb::options::{Collation, CollationStrength, TimeseriesOptions};
 use mongodb::{Database, IndexModel};
 use usage_exporter::engine::settings::General;
 use usage_exporter::exposition::Kind;
@@ -177,6 +178,119 @@ async fn only_the_documents_of_the_tenant_count() {
     assert_eq!(found["librechat_output_tokens_per_model_total{model=\"m\"}"], 10.0);
     assert_eq!(found["librechat_registered_users_total"], 2.0);
     assert!(!found.keys().any(|key| key.starts_with("librechat_stored_documents")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_is_told_by_every_letter_where_the_collection_is_not_so_exact() {
+    let database = Mongod::shared().empty_database().await;
+    let now = Utc.with_ymd_and_hms(2026, 5, 1, 12, 0, 0).single().expect("a time");
+    let loose = Collation::builder().locale("en").strength(CollationStrength::Primary).build();
+    for name in ["messages", "users"] {
+        database.create_collection(name).collation(loose.clone()).await.expect("a collection");
+    }
+    for (number, tenant) in (0..).zip(["a", "A", "\u{e1}", "a"]) {
+        let second =
+            u32::try_from(now.timestamp()).expect("it fits") - [86_400 * 40, 60][number % 2];
+        let [number, ..] = number.to_le_bytes();
+        let id = mongodb::bson::oid::ObjectId::from_parts(second, [1; 5], [0, 0, number]);
+        let document = doc! { "_id": id, "tenantId": tenant, "provider": "local" };
+        for name in ["messages", "users"] {
+            let collection = database.collection::<Document>(name);
+            collection.insert_one(&document).await.expect("an insert");
+        }
+    }
+    let mut settings = settings(&database, Groups::all());
+    settings.tenant = Some("a".to_owned());
+    let general = crate::exporter::general(Tz::UTC);
+    let mut exporter = Exporter::with_settings(&settings, &general, now);
+    let found = exporter.refresh().await.expect("a refresh");
+    assert_eq!(found["librechat_messages_total"], 2.0);
+    assert_eq!(found["librechat_registered_users_total"], 2.0);
+    assert_eq!(found["librechat_users{provider=\"local\",role=\"unknown\"}"], 2.0);
+    exporter.set_now(now + TimeDelta::hours(25));
+    let late = exporter.refresh_only(|name| name == "audit").await.expect("a refresh");
+    assert!(late.iter().filter(|(key, _)| key.contains("late")).all(|(_, value)| *value == 0.0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ratings_are_read_from_a_view_and_without_scans_of_tables() {
+    let database = Mongod::shared().empty_database().await;
+    fixtures::load(&database, "current", LONG_AGO).await;
+    let now = fixtures::ends("current") + LONG_AGO;
+    let expected = Exporter::new(&database, Tz::UTC, now).refresh().await.expect("a refresh");
+    assert!(expected["librechat_thumbs_up_total"] > 0.0);
+    let rename = doc! {
+        "renameCollection": format!("{}.messages", database.name()),
+        "to": format!("{}.stored", database.name()),
+    };
+    Mongod::shared().client().await.database("admin").run_command(rename).await.expect("renamed");
+    let view = database.create_collection("messages").view_on("stored").pipeline(Vec::new());
+    view.await.expect("a view");
+    let found = Exporter::new(&database, Tz::UTC, now).refresh().await.expect("a refresh");
+    let ratings = |samples: &crate::samples::Samples| -> crate::samples::Samples {
+        let of_ratings = samples.iter().filter(|(key, _)| key.contains("thumbs"));
+        of_ratings.map(|(key, value)| (key.clone(), *value)).collect()
+    };
+    assert_eq!(ratings(&found), ratings(&expected));
+
+    let mongod = Mongod::start(&["--notablescan"]);
+    let database = mongod.client().await.database("LibreChat");
+    fixtures::load(&database, "current", LONG_AGO).await;
+    let messages = database.collection::<Document>("messages");
+    let by_time = IndexModel::builder().keys(doc! { "createdAt": 1 }).build();
+    messages.create_index(by_time).await.expect("an index");
+    let mut settings = settings(&database, Groups::all());
+    settings.uri = mongodb::options::ConnectionString::parse(&mongod.uri).expect("a URI");
+    let general = crate::exporter::general(Tz::UTC);
+    let mut exporter = Exporter::with_settings(&settings, &general, now);
+    let found = exporter.refresh().await.expect("a refresh");
+    assert_eq!(ratings(&found), ratings(&expected));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_audit_goes_without_an_index_that_the_server_does_not_have() {
+    let database = Mongod::shared().database().await;
+    let series = TimeseriesOptions::builder().time_field("createdAt").build();
+    database.create_collection("files").timeseries(series).await.expect("a collection");
+    let now = Utc.with_ymd_and_hms(2026, 5, 1, 12, 0, 0).single().expect("a time");
+    let file = |days: i64, number: u8| {
+        let then = now - TimeDelta::days(days);
+        let second = u32::try_from(then.timestamp()).expect("it fits");
+        let id = mongodb::bson::oid::ObjectId::from_parts(second, [1; 5], [0, 0, number]);
+        let time = mongodb::bson::DateTime::from_millis(then.timestamp_millis());
+        doc! { "_id": id, "createdAt": time }
+    };
+    let files = database.collection::<Document>("files");
+    files.insert_one(file(3, 1)).await.expect("an insert");
+    let mut exporter = Exporter::new(&database, Tz::UTC, now);
+    exporter.refresh().await.expect("a refresh");
+    files.insert_one(file(5, 2)).await.expect("an insert");
+    exporter.set_now(now + TimeDelta::hours(25));
+    exporter.refresh().await.expect("a refresh");
+    let found = exporter.refresh().await.expect("a refresh");
+    assert_eq!(found["librechat_uploaded_files_total"], 2.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_database_that_is_not_librechats_nothing_is_told() {
+    let database = Mongod::shared().empty_database().await;
+    database.collection("orders").insert_one(doc! { "sum": 5 }).await.expect("an insert");
+    let settings =
+        [("MONGODB_URI", Mongod::shared().uri.as_str()), ("MONGODB_DATABASE", database.name())];
+    let mut server = Server::start(&settings);
+    server.wait_for(&["has none of LibreChat's collections yet"]);
+    server.wait_for(&["the database", database.name(), "set MONGODB_DATABASE"]);
+    let page = of_page(&server.get("/metrics"));
+    let counters =
+        page.keys().filter(|key| key.starts_with("librechat_") && key.contains("_total"));
+    assert_eq!(counters.collect::<Vec<_>>(), Vec::<&String>::new());
+    let readiness = server.request("GET", "/readyz", ("Accept", "*/*"));
+    assert_eq!(readiness.status().as_u16(), 503);
+    // LibreChat makes its collections when it starts.
+    database.create_collection("messages").await.expect("a collection");
+    database.create_collection("conversations").await.expect("a collection");
+    server.wait_until_complete();
+    assert_eq!(of_page(&server.get("/metrics"))["librechat_messages_total"], 0.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

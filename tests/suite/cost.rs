@@ -128,6 +128,25 @@ async fn people_are_shown_as_the_setting_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_address_of_a_deleted_user_leaves_at_the_next_look() {
+    let (database, now) = librechat().await;
+    let mut settings = settings(&database, Groups::only(&[groups::COST, groups::PER_USER]));
+    settings.per_user = Some(NamedBy::Email);
+    let mut exporter = Exporter::with_settings(&settings, &general(Tz::UTC), now).with_state();
+    exporter.refresh().await.expect("a refresh");
+    let before = exporter.refresh().await.expect("a refresh");
+    let address = |key: &String| key.contains("ada@example.org");
+    assert!(before.keys().any(address));
+    let users = database.collection::<Document>("users");
+    users.delete_one(doc! { "email": "ada@example.org" }).await.expect("a deletion");
+    exporter.refresh().await.expect("a refresh");
+    let after = exporter.refresh().await.expect("a refresh");
+    assert!(!after.keys().any(address), "{after:?}");
+    let name = "librechat_user_cost_usd_total";
+    assert_eq!(sum(&after, name), sum(&before, name));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn people_can_be_switched_on_later_without_losing_counters() {
     let (database, now) = librechat().await;
     let mut settings = settings(&database, Groups::all());

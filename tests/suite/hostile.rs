@@ -66,6 +66,48 @@ async fn a_hundred_thousand_made_up_names_leave_a_page_of_bounded_size() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn ids_of_megabytes_in_young_messages_leave_no_more_than_a_hash() {
+    let database = Mongod::shared().database().await;
+    let state = crate::exporter::state_file();
+    let collection = database.collection::<Document>("messages");
+    for field in ["messageId", "parentMessageId", "conversationId", "user", "model", "endpoint"] {
+        for number in 0..100 {
+            let by_user = field == "messageId";
+            let mut message = doc! {
+                "messageId": format!("{field}-{number}"), "isCreatedByUser": by_user, "user": "u",
+                "createdAt": mongodb::bson::DateTime::now(),
+            };
+            message.insert(field, format!("{number}-{}", "x".repeat(1 << 20)));
+            collection.insert_one(message).await.expect("an insert");
+        }
+    }
+    let users = database.collection::<Document>("users");
+    for number in 0..100 {
+        let email = format!("{number}@{}", "x".repeat(1 << 20));
+        users.insert_one(doc! { "email": email }).await.expect("an insert");
+    }
+    let settings = [
+        ("MONGODB_URI", Mongod::shared().uri.as_str()),
+        ("MONGODB_DATABASE", database.name()),
+        ("STATE_FILE", state.to_str().expect("text")),
+        ("PER_USER_METRICS", "email"),
+    ];
+    for _ in 0..2 {
+        let mut server = Server::start(&settings);
+        server.wait_until_complete();
+        let page = of_page(&server.get("/metrics"));
+        assert_eq!(page["librechat_messages_total"], 600.0);
+        assert_eq!(page["librechat_active_conversations"], 100.0);
+        // Of the 700 MB, an answer of MongoDB for each of a few collectors is in memory at once.
+        let peak = server.peak_resident_bytes();
+        assert!(peak < 200 << 20, "{peak} bytes");
+        server.end("TERM");
+        let size = std::fs::metadata(&state).expect("a state file").len();
+        assert!(size < 1 << 20, "{size} bytes");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn made_up_models_and_users_of_transactions_leave_a_page_of_bounded_size() {
     let database = Mongod::shared().database().await;
     let seconds = (Utc::now() - TimeDelta::days(1)).timestamp();

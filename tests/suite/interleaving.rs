@@ -8,6 +8,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use chrono_tz::Tz;
 use mongodb::Database;
+use mongodb::bson::{Document, doc};
 use mongodb::options::ConnectionString;
 use prometheus::IntCounter;
 use proptest::prelude::Rng;
@@ -15,17 +16,18 @@ use proptest::test_runner::{RngAlgorithm, TestRng};
 use tokio::task::JoinSet;
 use usage_exporter::engine::clock::Clock;
 use usage_exporter::engine::collector::{Collector, Refresh};
+use usage_exporter::engine::settings::General;
 use usage_exporter::engine::source::{Context, Watched};
 use usage_exporter::engine::state::StateFile;
 use usage_exporter::sources::librechat::groups::Groups;
 
-use crate::exporter::{SETTLING_TIME, general, settings};
+use crate::exporter::{Exporter, SETTLING_TIME, general, settings};
 use crate::fixtures;
 use crate::mongod::Mongod;
 use crate::oracle::Oracle;
 use crate::proxy::{Mode, Proxy};
 use crate::samples::{self, Samples};
-use crate::seen::Seen;
+use crate::seen::{Seen, stored};
 
 const ROUNDS: u32 = 16;
 
@@ -83,6 +85,121 @@ async fn settle(collectors: &mut [Box<dyn Collector>]) -> Samples {
         }
     }
     found
+}
+
+/// An exporter that compares the database at each refresh.
+fn comparing(database: &Database, now: chrono::DateTime<chrono::Utc>) -> Exporter {
+    let settings = settings(database, Groups::all());
+    let general = General { interval: Duration::ZERO, ..general(Tz::UTC) };
+    Exporter::with_settings(&settings, &general, now).with_state()
+}
+
+async fn drop_and_fill(database: &Database, name: &str, documents: &[Document]) {
+    let collection = database.collection::<Document>(name);
+    collection.drop().await.expect("a deletion");
+    collection.insert_many(documents).await.expect("an insert");
+}
+
+const COUNTED: [(&str, &str); 3] = [
+    ("messages", "librechat_messages_total"),
+    ("conversations", "librechat_conversations_total"),
+    ("transactions", "usage_exporter_audit_late_documents_total{collection=\"transactions\"}"),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn collections_that_are_dropped_and_restored_under_a_running_server_stay_counted() {
+    let database = Mongod::shared().database().await;
+    fill(&database, "current", LONG_AGO, 2).await;
+    let now = fixtures::ends("current") + LONG_AGO;
+    let [messages, conversations, transactions] = [
+        stored(&database, "messages"),
+        stored(&database, "conversations"),
+        stored(&database, "transactions"),
+    ];
+    let (messages, conversations, transactions) =
+        (messages.await, conversations.await, transactions.await);
+    // What is stored only after the restoration is older than what was there before.
+    let parts = [&messages, &conversations, &transactions].map(|all| all.split_at(all.len() / 4));
+    for ((name, _), (_, kept)) in COUNTED.into_iter().zip(parts) {
+        drop_and_fill(&database, name, kept).await;
+    }
+    let mut exporter = comparing(&database, now);
+    exporter.refresh().await.expect("a refresh");
+    let before = exporter.refresh().await.expect("a refresh");
+    assert_eq!(before[COUNTED[0].1], parts[0].1.len() as f64);
+
+    for ((name, _), all) in COUNTED.into_iter().zip([&messages, &conversations, &transactions]) {
+        drop_and_fill(&database, name, all).await;
+        // Once to notice it, once for the audit, and once to show what it found.
+        for _ in 0..3 {
+            exporter.refresh().await.expect("a refresh");
+        }
+    }
+    let found = exporter.refresh().await.expect("a refresh");
+    for ((name, counter), (late, kept)) in COUNTED.into_iter().zip(parts) {
+        let expected = if name == "transactions" { late.len() } else { late.len() + kept.len() };
+        assert_eq!(found[counter], expected as f64, "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_database_under_a_running_server_is_begun_anew() {
+    let database = Mongod::shared().database().await;
+    fill(&database, "current", LONG_AGO, 3).await;
+    let other = Mongod::shared().database().await;
+    // No document has the `_id` of one there.
+    fill(&other, "old", LONG_AGO - TimeDelta::seconds(17), 1).await;
+    let now = fixtures::ends("current") + LONG_AGO;
+    let mut exporter = comparing(&database, now);
+    exporter.refresh().await.expect("a refresh");
+    // Something is read after the database was last compared, and is in the other one too.
+    let young = doc! { "_id": mongodb::bson::oid::ObjectId::new(), "isCreatedByUser": false };
+    for database in [&database, &other] {
+        let messages = database.collection::<Document>("messages");
+        messages.insert_one(&young).await.expect("an insert");
+    }
+    exporter.refresh_only(|name| name == "messages").await.expect("a refresh");
+    let mut documents = Vec::new();
+    for name in other.list_collection_names().await.expect("names") {
+        documents.push((name.clone(), stored(&other, &name).await));
+    }
+    database.drop().await.expect("a deletion");
+    let gone = exporter.refresh().await.expect_err("nothing is there");
+    assert!(gone.message.contains("has no collection `messages` any more"), "{}", gone.message);
+    database.create_collection("messages").await.expect("a collection");
+    let empty = exporter.refresh().await.expect_err("nothing is known of it");
+    assert!(empty.message.contains("has no message so far"), "{}", empty.message);
+    for (name, documents) in &documents {
+        if documents.is_empty() && name != "messages" {
+            database.create_collection(name).await.expect("a collection");
+        } else {
+            let collection = database.collection::<Document>(name);
+            collection.insert_many(documents).await.expect("an insert");
+        }
+    }
+    exporter.forget();
+    exporter.refresh().await.expect("a refresh");
+    exporter.assert_equals_oracle(&other, "the other database").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collection_that_is_renamed_away_and_back_is_missed_meanwhile() {
+    let database = Mongod::shared().database().await;
+    fill(&database, "current", LONG_AGO, 1).await;
+    let now = fixtures::ends("current") + LONG_AGO;
+    let mut exporter = comparing(&database, now);
+    exporter.assert_equals_oracle(&database, "before").await;
+    let admin = Mongod::shared().client().await.database("admin");
+    let name = |collection| format!("{}.{collection}", database.name());
+    for (from, to) in [("messages", "away"), ("away", "messages")] {
+        let rename = doc! { "renameCollection": name(from), "to": name(to) };
+        admin.run_command(rename).await.expect("another name");
+        if to == "away" {
+            let gone = exporter.refresh().await.expect_err("it is not there");
+            assert!(gone.message.contains("has no collection `messages` any more"));
+        }
+    }
+    exporter.assert_equals_oracle(&database, "after").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

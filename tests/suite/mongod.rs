@@ -58,8 +58,15 @@ impl Mongod {
         client
     }
 
-    /// A database that no other test uses, empty.
+    /// A database that no other test uses, of a LibreChat that has just begun: it has made its collections.
     pub async fn database(&self) -> Database {
+        let database = self.empty_database().await;
+        database.create_collection("messages").await.expect("a collection");
+        database
+    }
+
+    /// A database that no other test uses, without any collection.
+    pub async fn empty_database(&self) -> Database {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("librechat_{}", NEXT.fetch_add(1, Ordering::Relaxed));
         self.client().await.database(&name)

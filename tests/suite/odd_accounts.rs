@@ -19,6 +19,8 @@ use crate::seen::Seen;
 enum Accepts {
     Like(Kind),
     Number,
+    /// What is spent is negative; what is given is not.
+    Spent,
     TokenType,
     Id,
 }
@@ -31,8 +33,8 @@ const FIELDS: [(&str, &str, Accepts); 25] = [
     ("transactions", "model", TEXT),
     ("transactions", "tokenType", Accepts::TokenType),
     ("transactions", "context", TEXT),
-    ("transactions", "rawAmount", Accepts::Number),
-    ("transactions", "tokenValue", Accepts::Number),
+    ("transactions", "rawAmount", Accepts::Spent),
+    ("transactions", "tokenValue", Accepts::Spent),
     ("transactions", "inputTokens", Accepts::Number),
     ("transactions", "writeTokens", Accepts::Number),
     ("transactions", "readTokens", Accepts::Number),
@@ -55,10 +57,12 @@ const FIELDS: [(&str, &str, Accepts); 25] = [
 ];
 
 impl Accepts {
-    fn counts(self, value: &Bson) -> bool {
+    /// Whether a value counts in a document that may be of something spent.
+    fn counts(self, value: &Bson, spends: bool) -> bool {
         match self {
             Accepts::Like(kind) => counts(kind, value),
             Accepts::Number => number(value).is_some(),
+            Accepts::Spent => number(value).is_some_and(|number| !spends || number <= 0.0),
             Accepts::TokenType => {
                 matches!(value.as_str(), Some("prompt" | "completion" | "credits"))
             }
@@ -66,12 +70,12 @@ impl Accepts {
         }
     }
 
-    fn is_malformed(self, value: &Bson) -> bool {
+    fn is_malformed(self, value: &Bson, spends: bool) -> bool {
         let empty = matches!(value, Bson::Null | Bson::Undefined)
-            || (self != Accepts::Number && value.as_str() == Some(""));
+            || (!matches!(self, Accepts::Number | Accepts::Spent) && value.as_str() == Some(""));
         match self {
             Accepts::Like(kind) => is_malformed(kind, value),
-            _ => !empty && !self.counts(value),
+            _ => !empty && !self.counts(value, spends),
         }
     }
 }
@@ -119,8 +123,10 @@ async fn every_odd_value_in_every_other_field_costs_that_field_only() {
             let (mut one, mut other) =
                 (good(collection, number, now), good(collection, number, now));
             put(&mut one, field, value.clone());
-            let is_malformed = accepts.is_malformed(&value);
-            put(&mut other, field, if accepts.counts(&value) { value } else { Bson::Undefined });
+            let spends = one.get_str("tokenType").ok() == Some("prompt");
+            let is_malformed = accepts.is_malformed(&value, spends);
+            let counted = if accepts.counts(&value, spends) { value } else { Bson::Undefined };
+            put(&mut other, field, counted);
             odd_ones.push(one);
             // A balance that is no number is none.
             if !(is_malformed && collection == "balances") {

@@ -6,6 +6,8 @@ use mongodb::Database;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, Document, RawDocumentBuf, doc};
 
+use usage_exporter::sources::librechat::groups::Groups;
+
 use crate::exporter::{Exporter, SETTLING_TIME};
 use crate::mongod::Mongod;
 use crate::odd_values::{FIELDS, Kind, counts, is_malformed, odd_values, put};
@@ -130,6 +132,85 @@ async fn every_odd_value_in_every_field_costs_that_field_only() {
         exporter.restart();
         assert_equal(&mut exporter, &clean, &pairs.malformed, &format!("{name}, restarted")).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_messages_in_one_second_or_the_future_than_are_kept_are_counted() {
+    const MANY: u32 = 3_000;
+    let now = DateTime::from_timestamp(1_770_000_000, 0).expect("a time");
+    for ahead in [-1, 86_400] {
+        let database = Mongod::shared().database().await;
+        let mut settings = crate::exporter::settings(&database, Groups::all());
+        settings.tail_limit = 1_000;
+        let general = crate::exporter::general(Tz::UTC);
+        let mut exporter = Exporter::with_settings(&settings, &general, now).with_state();
+        let seconds = u32::try_from(now.timestamp() + ahead).expect("it fits");
+        let documents = |part: u32| {
+            (0..MANY).filter(move |number| number % 3 == part).map(move |number| {
+                let [a, b, c, d] = number.wrapping_mul(0x9e37_79b9).to_be_bytes();
+                let id = ObjectId::from_parts(seconds, [a, b, c, d, 1], [0, 0, 0]);
+                doc! {
+                    "_id": id, "tokenType": "prompt", "rawAmount": -1, "tokenCount": 1, "model": "m",
+                    "isCreatedByUser": false,
+                }
+            })
+        };
+        for part in 0..3 {
+            for name in ["messages", "transactions", "files"] {
+                let collection = database.collection::<Document>(name);
+                collection.insert_many(documents(part)).await.expect("an insert");
+            }
+            let found = exporter.refresh().await.expect("a refresh");
+            let expected = f64::from(MANY / 3 * (part + 1));
+            assert_eq!(found["librechat_messages_total"], expected);
+            assert_eq!(found["librechat_uploaded_files_total"], expected);
+            let spent = "librechat_transaction_tokens_total{model=\"m\",token_type=\"prompt\"}";
+            assert_eq!(found[spent], expected);
+            exporter.restart();
+        }
+        // In the seconds after them, and a day after them.
+        for (later, count) in [(60, 10.0), (120, 20.0), (200_000, 30.0)] {
+            exporter.set_now(now + TimeDelta::seconds(later));
+            let second = u32::try_from(now.timestamp() + later - 1).expect("it fits");
+            let new = (0..10_u8).map(|number| {
+                let id = ObjectId::from_parts(second, [7; 5], [0, 0, number]);
+                doc! { "_id": id, "isCreatedByUser": false }
+            });
+            let messages = database.collection::<Document>("messages");
+            messages.insert_many(new).await.expect("an insert");
+            for context in ["once", "again, restarted"] {
+                let found = exporter.refresh().await.expect("a refresh");
+                let expected = f64::from(MANY) + count;
+                assert_eq!(found["librechat_messages_total"], expected, "{later} s, {context}");
+                exporter.restart();
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn credits_that_a_prompt_earned_are_in_no_cost() {
+    let database = Mongod::shared().database().await;
+    let now = DateTime::from_timestamp(1_770_000_000, 0).expect("a time");
+    let second = u32::try_from(now.timestamp()).expect("it fits") - 60;
+    for (number, raw_amount, token_value) in [(1, -14, 14_000_000), (2, 7, -7), (3, -2, -2_000_000)]
+    {
+        let transaction = doc! {
+            "_id": ObjectId::from_parts(second, [1; 5], [0, 0, number]), "tokenType": "prompt",
+            "model": "openrouter/auto", "rawAmount": raw_amount, "tokenValue": token_value,
+            "rate": -1_000_000,
+        };
+        database.collection("transactions").insert_one(transaction).await.expect("an insert");
+    }
+    let mut exporter = Exporter::new(&database, Tz::UTC, now).with_state();
+    exporter.assert_equals_oracle(&database, "earned credits").await;
+    let found = exporter.refresh().await.expect("a refresh");
+    let labels = [("model", "openrouter/auto"), ("token_type", "prompt")];
+    let cost = found[&key("librechat_transaction_cost_usd_total", &labels)];
+    assert!((cost - 2.000_007).abs() < 1e-9, "{cost}");
+    assert_eq!(found[&key("librechat_transaction_tokens_total", &labels)], 16.0);
+    let labels = [("collection", "transactions"), ("field", "tokenValue")];
+    assert_eq!(found[&key("usage_exporter_malformed_fields_total", &labels)], 1.0);
 }
 
 /// A message whose bytes are put together by hand.

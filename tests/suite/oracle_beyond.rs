@@ -243,6 +243,11 @@ fn spending(transactions: &[Document], samples: &mut Samples) {
         let model = model(transaction);
         let size = |field: &str| transaction.get(field).and_then(number).unwrap_or(0.0);
         let (tokens, credits) = (size("rawAmount"), size("tokenValue"));
+        let spends = matches!(transaction.get_str("tokenType"), Ok("prompt" | "completion"));
+        // What is spent is negative.
+        let most = if spends { 0.0 } else { f64::INFINITY };
+        let (tokens, credits) =
+            if spends { (tokens.min(0.0), credits.min(0.0)) } else { (tokens, credits) };
         match transaction.get_str("tokenType") {
             Ok("credits") => {
                 let context = label(transaction, "context").unwrap_or("unknown".to_owned());
@@ -280,14 +285,15 @@ fn spending(transactions: &[Document], samples: &mut Samples) {
         let known =
             |value: &Bson| matches!(value.as_str(), Some("prompt" | "completion" | "credits"));
         let amount = |value: &Bson| number(value).is_some();
+        let spent = |value: &Bson| number(value).is_some_and(|number| number <= most);
         let user = |value: &Bson| is_string(value) || value.as_object_id().is_some();
         for (field, good) in [
             ("user", &user as &dyn Fn(&Bson) -> bool),
             ("model", &is_string),
             ("tokenType", &known),
             ("context", &is_string),
-            ("rawAmount", &amount),
-            ("tokenValue", &amount),
+            ("rawAmount", &spent),
+            ("tokenValue", &spent),
             ("inputTokens", &amount),
             ("writeTokens", &amount),
             ("readTokens", &amount),

@@ -6,9 +6,11 @@ mod shown;
 use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashSet};
+use std::hash::{BuildHasher, BuildHasherDefault};
 use std::ops::AddAssign;
 
 use chrono::Utc;
+use rustc_hash::FxHasher;
 
 use crate::exposition::description::{Description, Kind};
 use crate::exposition::families::Families;
@@ -36,6 +38,8 @@ pub struct Series {
     shown: Shown,
     changed: bool,
     dropped: BTreeMap<Cow<'static, str>, usize>,
+    /// The hashes of the label sets of each family that were last shown without any folded or left out.
+    whole: BTreeMap<Cow<'static, str>, HashSet<u64>>,
     /// The day, counted from 1970.
     today: fn() -> i64,
 }
@@ -49,6 +53,7 @@ impl Series {
             shown,
             changed: true,
             dropped: BTreeMap::new(),
+            whole: BTreeMap::new(),
             today: || Utc::now().timestamp() / SECONDS_OF_A_DAY,
         }
     }
@@ -152,8 +157,10 @@ impl Series {
             self.dropped.remove(&description.name);
         }
         if rows.len() <= self.max_label_sets {
+            self.note_whole(first, rows.iter().map(|(labels, _)| labels));
             return rows;
         }
+        self.admit_what_was_shown(first, rows.iter().map(|(labels, _)| labels));
         let admitted = self.shown.admitted(&first.name);
         rows.sort_by_cached_key(|(labels, value)| {
             (!admitted.contains(labels), Reverse(weight(value)), labels.clone())
@@ -188,8 +195,10 @@ impl Series {
         self.dropped.remove(&description.name);
         let left_out = samples.len().saturating_sub(self.max_label_sets);
         if left_out == 0 {
+            self.note_whole(description, samples.iter().map(|(labels, _)| labels));
             return samples;
         }
+        self.admit_what_was_shown(description, samples.iter().map(|(labels, _)| labels));
         let admitted = self.shown.admitted(&description.name);
         let known = samples.iter().filter(|(labels, _)| admitted.contains(labels)).count();
         let mut places = self.max_label_sets.saturating_sub(known);
@@ -210,6 +219,32 @@ impl Series {
         kept
     }
 
+    /// Notes label sets of which none is folded or left out.
+    fn note_whole<'a>(&mut self, family: &Description, given: impl Iterator<Item = &'a Labels>) {
+        let whole = self.whole.entry(family.name.clone()).or_default();
+        whole.clear();
+        whole.extend(given.map(hash));
+    }
+
+    /// Where the maximum is passed for the first time, what was shown until then keeps its place: as far as is
+    /// known, which after a restart are the counters.
+    fn admit_what_was_shown<'a>(
+        &mut self,
+        family: &Description,
+        given: impl Iterator<Item = &'a Labels>,
+    ) {
+        if !self.shown.admitted(&family.name).is_empty() {
+            return;
+        }
+        let whole = self.whole.remove(&family.name).unwrap_or_default();
+        let was_shown = |labels: &&Labels| {
+            whole.contains(&hash(labels)) || self.shown.has_highest(&family.name, labels)
+        };
+        let before: Vec<Labels> = given.filter(was_shown).cloned().collect();
+        self.changed |= !before.is_empty();
+        self.shown.admitted(&family.name).extend(before);
+    }
+
     fn note_given<'a>(&mut self, family: &Description, given: impl Iterator<Item = &'a Labels>) {
         self.changed |= self.shown.forget_admitted(&family.name, given, (self.today)());
     }
@@ -218,6 +253,10 @@ impl Series {
     pub fn dropped(&self) -> impl Iterator<Item = (&str, usize)> {
         self.dropped.iter().map(|(name, count)| (&**name, *count))
     }
+}
+
+fn hash(labels: &Labels) -> u64 {
+    BuildHasherDefault::<FxHasher>::default().hash_one(labels)
 }
 
 #[cfg(test)]
@@ -327,6 +366,25 @@ mod tests {
         let then =
             series.bound(&[&TESTED], rows(&[("a", 5), ("b", 4), ("c", 30), ("d", 2)]), |v| *v);
         assert_eq!(then, rows(&[("a", 5), ("b", 4), (OTHER, 32)]));
+    }
+
+    #[test]
+    fn what_was_shown_before_the_maximum_is_passed_keeps_its_place() {
+        let mut series = Series::new(3, Shown::default());
+        series.bound(&[&TESTED], rows(&[("a", 1), ("b", 1)]), |v| *v);
+        let names = [("a", 1), ("b", 1), ("c", 30), ("d", 40)];
+        let then = series.bound(&[&TESTED], rows(&names), |v| *v);
+        assert_eq!(then, rows(&[("a", 1), ("b", 1), (OTHER, 70)]));
+        let gauges = series.cap(&LARGEST, rows(&[("x", 1), ("z", 1)]));
+        assert_eq!(gauges.len(), 2);
+        let gauges = series.cap(&LARGEST, rows(&[("w", 9), ("x", 1), ("y", 8), ("z", 1)]));
+        assert_eq!(gauges, rows(&[("w", 9), ("x", 1), ("z", 1)]));
+
+        let mut series = Series::new(3, Shown::default()).never_falling();
+        show(&mut series, &["a", "b"]);
+        let mut restarted = Series::new(3, series.shown.clone()).never_falling();
+        let then = restarted.bound(&[&TESTED], rows(&names), |v| *v);
+        assert_eq!(then, rows(&[("a", 1), ("b", 1), (OTHER, 70)]), "after a restart");
     }
 
     #[test]

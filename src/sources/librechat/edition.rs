@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use mongodb::bson::oid::ObjectId;
 
@@ -84,8 +85,19 @@ impl<T> DerefMut for Known<'_, T> {
 pub struct Verified {
     /// The processes. One that does not tell which it is counts as the same after every restart.
     pub processes: HashSet<Option<ObjectId>>,
-    /// Messages that were read before one of them last answered; `None` before any did.
+    /// Messages that were known before the database was last found to be the one that is remembered; `None` before
+    /// it was compared.
     pub samples: Option<Vec<ObjectId>>,
+    /// When it was last compared.
+    pub compared_at: Option<Instant>,
+}
+
+impl Verified {
+    /// Whether the process with this id was found to have the database, and that so short ago.
+    pub fn is_recent(&self, process: Option<ObjectId>, within: Duration) -> bool {
+        let recent = self.compared_at.is_some_and(|compared_at| compared_at.elapsed() < within);
+        recent && self.processes.contains(&process)
+    }
 }
 
 #[cfg(test)]

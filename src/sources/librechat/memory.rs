@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use chrono_tz::Tz;
 use mongodb::bson::oid::ObjectId;
@@ -26,6 +27,9 @@ use crate::sources::librechat::names::Names;
 use crate::sources::librechat::sections::{AUDIT, DATA_SET, MESSAGES, SHOWN, SOURCE};
 use crate::sources::librechat::settings::Settings;
 
+/// For how long at most a database that was compared is taken for the same.
+const VERIFIED_FOR: Duration = Duration::from_secs(30);
+
 /// What is remembered of one LibreChat.
 #[derive(Clone)]
 pub struct Memory(Arc<Shared>);
@@ -45,6 +49,8 @@ struct Shared {
     audit_due: AtomicBool,
     /// Which server processes have the database that is remembered.
     verified: tokio::sync::Mutex<Verified>,
+    /// For how long the database that was found to be the right one is taken for it.
+    verified_for: Duration,
     wakes: Wakes,
 }
 
@@ -137,6 +143,7 @@ impl Memory {
             edition: Mutex::default(),
             audit_due: AtomicBool::new(false),
             verified: tokio::sync::Mutex::default(),
+            verified_for: (general.interval / 2).min(VERIFIED_FOR),
             wakes: Wakes::default(),
         }))
     }
@@ -184,6 +191,12 @@ impl Memory {
     /// Which server processes have the database that is remembered.
     pub async fn verified(&self) -> tokio::sync::MutexGuard<'_, Verified> {
         self.0.verified.lock().await
+    }
+
+    /// For how long the database that was found to be the right one is taken for it: no longer than until the
+    /// next refresh.
+    pub fn verified_for(&self) -> Duration {
+        self.0.verified_for
     }
 
     /// The edition of the database that is watched now.

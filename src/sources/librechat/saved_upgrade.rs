@@ -2,7 +2,8 @@
 //!
 //! Version 1 called totals a tally, named malformed fields by words of the program, kept ids of messages whole,
 //! and kept label values of all classes in one list. In version 2 a field is its path, an id is its hash, and a label
-//! value tells of which classes it is. Label values keep their numbers.
+//! value tells of which classes it is. Label values keep their numbers. Version 3 knows young documents by a hash and
+//! not by a checksum, and some messages after the watermark that are sealed.
 
 use std::collections::BTreeMap;
 
@@ -50,8 +51,12 @@ const FIELDS: [(&str, &str); 30] = [
 ///
 /// # Errors
 ///
-/// If it is not what version 1 saved.
+/// If it is not what that version saved.
 pub fn messages(from: u32, mut saved: Value) -> Result<Value, String> {
+    if from == SECOND {
+        // It saved no message that was sealed and lies after the watermark.
+        return Ok(saved);
+    }
     must_be_first(from)?;
     name_totals(&mut saved);
     let mut used = Used::default();
@@ -89,8 +94,11 @@ pub fn messages(from: u32, mut saved: Value) -> Result<Value, String> {
 ///
 /// # Errors
 ///
-/// If it is not what version 1 saved.
+/// If it is not what that version saved.
 pub fn transactions(from: u32, mut saved: Value) -> Result<Value, String> {
+    if from == SECOND {
+        return keep_checksums(saved);
+    }
     must_be_first(from)?;
     let mut used = Used::default();
     let days = saved["days"].as_object().into_iter().flat_map(Map::values);
@@ -112,8 +120,11 @@ pub fn transactions(from: u32, mut saved: Value) -> Result<Value, String> {
 ///
 /// # Errors
 ///
-/// If it is not what version 1 saved.
+/// If it is not what that version saved.
 pub fn transactions_of_users(from: u32, mut saved: Value) -> Result<Value, String> {
+    if from == SECOND {
+        return keep_checksums(saved);
+    }
     must_be_first(from)?;
     let mut used = Used::default();
     used.note_keys(USER, &saved["settled"]["users"]);
@@ -127,10 +138,23 @@ pub fn transactions_of_users(from: u32, mut saved: Value) -> Result<Value, Strin
 ///
 /// # Errors
 ///
-/// If it is not what version 1 saved.
+/// If it is not what that version saved.
 pub fn numbers(from: u32, mut saved: Value) -> Result<Value, String> {
+    if from == SECOND {
+        return keep_checksums(saved);
+    }
     must_be_first(from)?;
     Used::default().label(&mut saved)?;
+    Ok(saved)
+}
+
+const SECOND: u32 = 2;
+
+/// Keeps what was known of young documents beside what is known of those to come.
+fn keep_checksums(mut saved: Value) -> Result<Value, String> {
+    let sums = saved.as_object_mut().ok_or("it is no sums")?;
+    let young = sums.insert("young".to_owned(), json!([])).ok_or("it has no young documents")?;
+    sums.insert("young_by_checksum".to_owned(), young);
     Ok(saved)
 }
 
@@ -272,7 +296,8 @@ mod tests {
     }
 
     fn read<S: Sums>(upgraded: Result<Value, String>) -> Appended<S> {
-        serde_json::from_value(upgraded.expect("a way up")).expect("what this version saves")
+        let upgraded = keep_checksums(upgraded.expect("a way up")).expect("a way up");
+        serde_json::from_value(upgraded).expect("what this version saves")
     }
 
     fn counts(malformed: &rustc_hash::FxHashMap<Field, u64>) -> BTreeMap<&str, u64> {
@@ -369,5 +394,6 @@ mod tests {
             assert!(messages(1, json.clone()).is_err(), "{json}");
         }
         assert!(numbers(2, json!({ "labels": [] })).is_err());
+        assert!(numbers(3, json!({ "labels": [], "young": [] })).is_err());
     }
 }

@@ -13,7 +13,7 @@ pub const SOURCE: &str = "librechat";
 pub const DATA_SET: Part = first("librechat/data_set");
 
 /// The ledger.
-pub const MESSAGES: Part = second("librechat/messages", saved_upgrade::messages);
+pub const MESSAGES: Part = third("librechat/messages", saved_upgrade::messages);
 
 /// What counters of messages have shown.
 pub const SHOWN: Part = first("librechat/shown");
@@ -22,30 +22,30 @@ pub const SHOWN: Part = first("librechat/shown");
 pub const AUDIT: Part = first("librechat/audit");
 
 /// Conversations ever stored.
-pub const CONVERSATIONS: Part = second("librechat/conversations", saved_upgrade::numbers);
+pub const CONVERSATIONS: Part = third("librechat/conversations", saved_upgrade::numbers);
 
 /// Users ever stored.
-pub const USERS: Part = second("librechat/users", saved_upgrade::numbers);
+pub const USERS: Part = third("librechat/users", saved_upgrade::numbers);
 
 /// Files ever stored.
-pub const FILES: Part = second("librechat/files", saved_upgrade::numbers);
+pub const FILES: Part = third("librechat/files", saved_upgrade::numbers);
 
 /// Transactions.
-pub const TRANSACTIONS: Part = second("librechat/transactions", saved_upgrade::transactions);
+pub const TRANSACTIONS: Part = third("librechat/transactions", saved_upgrade::transactions);
 
 /// Transactions of single people.
 pub const TRANSACTIONS_OF_USERS: Part =
-    second("librechat/transactions_of_users", saved_upgrade::transactions_of_users);
+    third("librechat/transactions_of_users", saved_upgrade::transactions_of_users);
 
 /// A section that never had another version.
 const fn first(name: &'static str) -> Part {
     Part { name, version: 1, upgrade: no_older_version }
 }
 
-/// A section whose first version is brought up by `upgrade`.
-const fn second(
+/// A section whose versions before the third are brought up by `upgrade`.
+const fn third(
     name: &'static str,
     upgrade: fn(from: u32, json: Value) -> Result<Value, String>,
 ) -> Part {
-    Part { name, version: 2, upgrade }
+    Part { name, version: 3, upgrade }
 }

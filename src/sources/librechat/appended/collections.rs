@@ -13,6 +13,7 @@ use crate::sources::librechat::appended::spending::Spending;
 use crate::sources::librechat::appended::spending_of_users::SpendingOfUsers;
 use crate::sources::librechat::appended::sums::{Appended, Sums};
 use crate::sources::librechat::database::store::documents;
+use crate::sources::librechat::documents::object_id::day_of;
 use crate::sources::librechat::edition::{Edition, Known, OfEdition};
 use crate::sources::librechat::sections;
 
@@ -106,15 +107,22 @@ pub trait AnyCollection: Send + Sync {
     /// may take long, so that no task may ask.
     fn changed_section(&self) -> Option<Section>;
 
-    /// The first day of which a document is known, and the watermark; `None` where days are not kept.
+    /// The first day of which a document is known, or that of the watermark, and the watermark; `None` where
+    /// days are not kept, or before all was read once.
     fn days(&self) -> Option<(u32, ObjectId)>;
 
-    /// How many documents of a day are known before the watermark.
+    /// How many documents of a day are known before the watermark; `None` where that cannot be told yet.
     ///
     /// # Errors
     ///
     /// If the database was exchanged since `edition`.
-    fn known(&self, day: u32, edition: Edition) -> Result<u64, Failure>;
+    fn known(&self, day: u32, edition: Edition) -> Result<Option<u64>, Failure>;
+
+    /// Whether nothing was ever counted.
+    fn is_empty(&self) -> bool;
+
+    /// Notes what MongoDB calls the collection. Whether it was made anew since it was last noted.
+    fn name_collection(&self, name: &Option<String>) -> bool;
 
     /// The fields of documents that it needs.
     fn projection(&self) -> Document;
@@ -170,11 +178,21 @@ impl<S: Sums> AnyCollection for Collection<S> {
 
     fn days(&self) -> Option<(u32, ObjectId)> {
         let counted = self.now();
-        counted.first_day().map(|first| (first, counted.watermark()))
+        let watermark = counted.watermark();
+        let first = counted.first_day().unwrap_or(day_of(watermark));
+        (S::BY_DAY && counted.is_complete()).then_some((first, watermark))
     }
 
-    fn known(&self, day: u32, edition: Edition) -> Result<u64, Failure> {
+    fn known(&self, day: u32, edition: Edition) -> Result<Option<u64>, Failure> {
         Ok(self.at(edition)?.known(day))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.now().begins().is_none()
+    }
+
+    fn name_collection(&self, name: &Option<String>) -> bool {
+        self.now().name_collection(name)
     }
 
     fn projection(&self) -> Document {

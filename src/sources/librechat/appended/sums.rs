@@ -1,9 +1,10 @@
 //! What the documents of a collection to which documents are only ever added add up to.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::Hash;
+use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Document, RawDocument, doc};
 use rustc_hash::FxHashMap;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::engine::pairs;
 use crate::exposition::labels::Labels;
 use crate::exposition::series::Shown;
+use crate::sources::librechat::appended::seen::{Checksum, Seen, second_of};
 use crate::sources::librechat::documents::object_id::{at, day_of, start_of, time_of};
 
 /// Sums over documents.
@@ -69,6 +71,14 @@ impl Sums for u64 {
     }
 }
 
+const SECONDS_A_DAY: u32 = 24 * 60 * 60;
+
+/// How far the watermark stays behind the present where more documents come than are remembered one by one.
+const LATE: TimeDelta = TimeDelta::seconds(60);
+
+/// How long the watermark waits for a document that is newer than the last one.
+const AWAITED: TimeDelta = TimeDelta::days(1);
+
 /// The documents of a collection that were ever seen, added up.
 ///
 /// Documents after the watermark are remembered one by one until they have settled, so that one which
@@ -88,8 +98,21 @@ pub struct Appended<S: Sums> {
     settled: S,
     /// The same by the day of `_id` in days since 1970.
     days: BTreeMap<u32, S>,
+    /// The documents after the watermark.
     #[serde(with = "pairs")]
     young: HashMap<Seen, S::Entry>,
+    /// Those after the watermark that are part of the sums already.
+    #[serde(default, skip_serializing_if = "HashSet::is_empty")]
+    ahead: HashSet<Seen>,
+    /// Those that an earlier version knew by a checksum; each is taken for the first document that has it.
+    #[serde(default, with = "pairs", skip_serializing_if = "HashMap::is_empty")]
+    young_by_checksum: HashMap<Checksum, S::Entry>,
+    /// What MongoDB calls the collection, where it tells: another after it was made anew.
+    #[serde(default)]
+    collection: Option<String>,
+    /// The time of the newest document seen since the start that is not of the future.
+    #[serde(skip)]
+    newest: Option<DateTime<Utc>>,
     /// What the families made of it have shown.
     shown: Shown,
     /// Another number after the sums have changed.
@@ -97,24 +120,6 @@ pub struct Appended<S: Sums> {
     version: u64,
     #[serde(skip)]
     changed: bool,
-}
-
-/// Enough to know a document again; its `_id`, which may be that of a person, is not saved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-struct Seen {
-    second: u32,
-    checksum: u32,
-}
-
-impl Seen {
-    fn of(id: ObjectId) -> Seen {
-        let [a, b, c, d, rest @ ..] = id.bytes();
-        Seen { second: u32::from_be_bytes([a, b, c, d]), checksum: crc32fast::hash(&rest) }
-    }
-
-    fn earliest_id(self) -> ObjectId {
-        ObjectId::from_parts(self.second, [0; 5], [0; 3])
-    }
 }
 
 impl<S: Sums> Default for Appended<S> {
@@ -127,6 +132,10 @@ impl<S: Sums> Default for Appended<S> {
             settled: S::default(),
             days: BTreeMap::new(),
             young: HashMap::new(),
+            ahead: HashSet::new(),
+            young_by_checksum: HashMap::new(),
+            collection: None,
+            newest: None,
             shown: Shown::default(),
             version: 0,
             changed: false,
@@ -159,48 +168,118 @@ impl<S: Sums> Appended<S> {
     /// The sums over all documents ever seen.
     pub fn total(&self) -> S {
         let mut total = self.settled.clone();
-        self.young.values().for_each(|entry| total.add(entry));
+        let young = self.young.values().chain(self.young_by_checksum.values());
+        young.for_each(|entry| total.add(entry));
         total
     }
 
-    /// Enters documents in the order of `_id`, remembering at most `limit` one by one.
-    pub fn enter<'a>(&mut self, documents: impl Iterator<Item = &'a RawDocument>, limit: usize) {
+    /// Enters documents in the order of `_id`, remembering at most `limit` one by one. Returns the times of the
+    /// `_id` of the first and the last that were not known.
+    pub fn enter<'a>(
+        &mut self,
+        documents: impl Iterator<Item = &'a RawDocument>,
+        limit: usize,
+        now: DateTime<Utc>,
+    ) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
+        let mut new = None;
+        let mut last = self.watermark;
         for document in documents {
             let Ok(id) = document.get_object_id("_id") else { continue };
-            if id >= self.watermark && !self.young.contains_key(&Seen::of(id)) {
-                let entry = S::read(document, &mut self.labels);
-                self.first_day.get_or_insert(day_of(id));
-                self.young.insert(Seen::of(id), entry);
+            (last, self.newest) = (id, self.newest.max(Some(time_of(id)).filter(|t| *t <= now)));
+            let seen = Seen::of(id);
+            if id < self.watermark || self.young.contains_key(&seen) || self.ahead.contains(&seen) {
+                continue;
+            }
+            let entry = self.young_by_checksum.remove(&Checksum::of(id)).unwrap_or_else(|| {
+                let first = new.map_or(time_of(id), |(first, _)| first);
+                new = Some((first, time_of(id)));
                 self.version += 1;
-                self.changed = true;
+                S::read(document, &mut self.labels)
+            });
+            self.first_day.get_or_insert(day_of(id));
+            self.young.insert(seen, entry);
+            self.changed = true;
+        }
+        self.settle_surplus(limit, at(now - LATE).min(last));
+        new
+    }
+
+    /// Settles the oldest of more than `limit` documents; the watermark moves to `end` at most.
+    fn settle_surplus(&mut self, limit: usize, end: ObjectId) {
+        let surplus = self.young.len().saturating_sub(limit);
+        if surplus == 0 {
+            return;
+        }
+        let mut young: Vec<Seen> = self.young.keys().copied().collect();
+        let (oldest, first_kept, _) = young.select_nth_unstable(surplus);
+        self.settle(first_kept.earliest_id().min(end));
+        for seen in oldest {
+            if let Some(entry) = self.young.remove(seen) {
+                self.add_settled(seen.second, &entry);
+                self.ahead.insert(*seen);
             }
         }
-        let surplus = self.young.len().saturating_sub(limit);
-        if surplus > 0 {
-            let mut young: Vec<&Seen> = self.young.keys().collect();
-            let (_, first_kept, _) = young.select_nth_unstable(surplus);
-            let next = first_kept.earliest_id();
-            self.settle(next);
-        }
+    }
+
+    /// Moves the watermark to where it stays behind the newest document, which is older than `now` where nothing
+    /// was added for long or the clock of whoever makes `_id` is behind. Where only a part of what is stored was
+    /// read, it moves to `end` at most.
+    pub fn follow(&mut self, now: DateTime<Utc>, behind: Duration, end: Option<ObjectId>) {
+        let late = u32::try_from((now - LATE).timestamp()).unwrap_or(0);
+        // Where there are so many that some had to settle early, none is read again for longer than needed.
+        let ahead = self.ahead.iter().map(|seen| seen.second).filter(|second| *second < late).max();
+        let ahead = ahead.map(|second| ObjectId::from_parts(second + 1, [0; 5], [0; 3]));
+        let newest = self.newest.map_or(now - AWAITED, |newest| newest.min(now).max(now - AWAITED));
+        let next = ahead.map_or(at(newest - behind), |ahead| ahead.max(at(newest - behind)));
+        self.settle(end.map_or(next, |end| next.min(end)));
     }
 
     /// Moves the watermark to the second of `next`, past documents that have settled.
     pub fn settle(&mut self, next: ObjectId) {
         // Documents of that second are read again, so they must be remembered.
-        let next = at(time_of(next)).max(self.watermark);
-        for (seen, entry) in self.young.extract_if(|seen, _| seen.earliest_id() < next) {
-            self.settled.add(&entry);
-            if S::BY_DAY {
-                self.days.entry(day_of(seen.earliest_id())).or_default().add(&entry);
-            }
-            self.changed = true;
+        let next = at(time_of(next));
+        if next <= self.watermark {
+            return;
         }
+        let end = second_of(next);
+        let settled = self.young.extract_if(|seen, _| seen.second < end);
+        let settled: Vec<(u32, S::Entry)> = settled
+            .map(|(seen, entry)| (seen.second, entry))
+            .chain(
+                self.young_by_checksum
+                    .extract_if(|seen, _| seen.second < end)
+                    .map(|(seen, entry)| (seen.second, entry)),
+            )
+            .collect();
+        for (second, entry) in settled {
+            self.add_settled(second, &entry);
+        }
+        self.ahead.retain(|seen| seen.second >= end);
         self.watermark = next;
+        self.changed = true;
     }
 
-    /// How many documents of a day are known before the watermark.
-    pub fn known(&self, day: u32) -> u64 {
-        self.days.get(&day).map_or(0, S::documents)
+    fn add_settled(&mut self, second: u32, entry: &S::Entry) {
+        self.settled.add(entry);
+        if S::BY_DAY {
+            self.days.entry(second / SECONDS_A_DAY).or_default().add(entry);
+        }
+    }
+
+    /// How many documents of a day are known before the watermark; `None` where the sums of the day have
+    /// documents from after it.
+    pub fn known(&self, day: u32) -> Option<u64> {
+        let ahead = self.ahead.iter().any(|seen| seen.second / SECONDS_A_DAY == day);
+        (!ahead).then(|| self.days.get(&day).map_or(0, S::documents))
+    }
+
+    /// Notes what MongoDB calls the collection. Whether it was made anew since it was last noted.
+    pub fn name_collection(&mut self, name: &Option<String>) -> bool {
+        if self.collection == *name {
+            return false;
+        }
+        self.changed = true;
+        std::mem::replace(&mut self.collection, name.clone()).is_some() && name.is_some()
     }
 
     /// The first day of which a document is known.
@@ -264,10 +343,16 @@ mod tests {
         RawDocumentBuf::try_from(&doc! { "_id": id }).expect("a document of a test")
     }
 
+    const NOW: DateTime<Utc> = DateTime::from_timestamp(1_000, 0).expect("a time");
+
     fn enter(counted: &mut Appended<u64>, ids: &[(u32, u8)]) {
         let documents: Vec<_> =
             ids.iter().map(|(second, counter)| document(*second, *counter)).collect();
-        counted.enter(documents.iter().map(|document| &**document), 10);
+        counted.enter(documents.iter().map(|document| &**document), 10, NOW);
+    }
+
+    fn second(second: u32) -> ObjectId {
+        ObjectId::from_parts(second, [0; 5], [0; 3])
     }
 
     #[test]
@@ -276,8 +361,8 @@ mod tests {
         enter(&mut counted, &[(100, 1), (100, 2), (200, 1)]);
         enter(&mut counted, &[(100, 1), (200, 1)]);
         assert_eq!(counted.total(), 3);
-        counted.settle(at(time_of(ObjectId::from_parts(150, [0; 5], [0; 3]))));
-        assert_eq!((counted.total(), counted.known(0), counted.young.len()), (3, 2, 1));
+        counted.settle(second(150));
+        assert_eq!((counted.total(), counted.known(0), counted.young.len()), (3, Some(2), 1));
         enter(&mut counted, &[(120, 3)]);
         assert_eq!(counted.total(), 3, "what lies before the watermark is the audit's");
         assert_eq!((counted.add_late(0, &5), counted.total()), (3, 6));
@@ -289,7 +374,7 @@ mod tests {
         enter(&mut counted, &[(100, 1), (200, 1), (200, 2)]);
         counted.settle(ObjectId::from_parts(200, [0; 5], [0, 0, 2]));
         enter(&mut counted, &[(200, 1), (200, 2), (200, 3)]);
-        assert_eq!((counted.total(), counted.known(0)), (4, 1));
+        assert_eq!((counted.total(), counted.known(0)), (4, Some(1)));
     }
 
     #[test]
@@ -298,6 +383,59 @@ mod tests {
         let ids: Vec<(u32, u8)> = (0..100).map(|second| (second, 0)).collect();
         enter(&mut counted, &ids);
         assert_eq!((counted.total(), counted.young.len()), (100, 10));
-        assert_eq!(counted.watermark(), ObjectId::from_parts(90, [0; 5], [0; 3]));
+        assert_eq!(counted.watermark(), second(90));
+    }
+
+    #[test]
+    fn more_than_the_limit_in_the_last_minute_or_the_future_are_known_again() {
+        for moment in [990, 5_000] {
+            let mut counted: Appended<u64> = Appended::default();
+            let ids: Vec<(u32, u8)> = (0..200).map(|number| (moment, number)).collect();
+            let (odd, even): (Vec<_>, Vec<_>) = ids.iter().partition(|(_, number)| number % 2 == 1);
+            enter(&mut counted, &even);
+            assert_eq!((counted.total(), counted.young.len(), counted.ahead.len()), (100, 10, 90));
+            let json = serde_json::to_string(&counted).expect("JSON");
+            counted = serde_json::from_str(&json).expect("what was saved");
+            enter(&mut counted, &ids);
+            enter(&mut counted, &odd);
+            assert_eq!(counted.total(), 200, "those that came between them too");
+            assert!(counted.watermark() < second(moment));
+            assert_eq!(counted.known(0), None, "an audit has to wait");
+            // Two minutes later none of a past second is read again.
+            counted.follow(NOW + TimeDelta::minutes(2), Duration::from_secs(900), None);
+            let passed = moment < 1_000;
+            assert_eq!(counted.watermark() > second(moment), passed);
+            assert_eq!(counted.known(0), passed.then_some(200));
+        }
+    }
+
+    #[test]
+    fn the_watermark_follows_the_newest_document_and_not_the_present() {
+        let mut counted: Appended<u64> = Appended::default();
+        let later = |seconds| DateTime::from_timestamp(seconds, 0).expect("a time");
+        let settling_time = Duration::from_secs(900);
+        enter(&mut counted, &[(950, 1)]);
+        counted.follow(later(20_000), settling_time, None);
+        // By a clock that is hours behind.
+        enter(&mut counted, &[(900, 2), (960, 3)]);
+        counted.follow(later(20_000), settling_time, None);
+        assert_eq!((counted.total(), counted.watermark()), (3, second(60)));
+        counted.follow(later(200_000), settling_time, None);
+        assert_eq!(counted.watermark(), second(200_000 - 86_400 - 900), "after a day without any");
+    }
+
+    #[test]
+    fn what_an_earlier_version_knew_by_a_checksum_counts_once() {
+        let document = document(950, 1);
+        let id = document.get_object_id("_id").expect("an _id");
+        let mut counted: Appended<u64> = Appended::default();
+        counted.young_by_checksum.insert(Checksum::of(id), ());
+        assert_eq!(counted.total(), 1);
+        enter(&mut counted, &[(950, 1), (950, 2)]);
+        enter(&mut counted, &[(950, 1), (950, 2)]);
+        assert_eq!((counted.total(), counted.young_by_checksum.len()), (2, 0));
+        counted.young_by_checksum.insert(Checksum::of(id), ());
+        counted.settle(second(960));
+        assert_eq!((counted.total(), counted.known(0)), (3, Some(3)), "one that is gone");
     }
 }

@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use mongodb::bson::RawDocument;
 use mongodb::raw_batch_cursor::RawBatch;
 
@@ -62,7 +63,7 @@ impl<S: Sums> Replay for AppendedReplay<S> {
             let end = at(moment);
             let before =
                 std::iter::from_fn(|| documents.next_if(|d| id(d).is_some_and(|id| id < end)));
-            self.collection.now().enter(before, self.tail);
+            self.collection.now().enter(before, self.tail, DateTime::<Utc>::MAX_UTC);
             if documents.peek().is_none() {
                 break;
             }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::TryStreamExt;
 use mongodb::bson::doc;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::connect::mongo::failure;
 use crate::engine::collector::{Answer, Collector, Failure, Next, Refresh, Schedule};
@@ -25,6 +26,9 @@ use crate::sources::librechat::memory::Memory;
 /// How long one refresh reads before it saves what it has.
 const SLICE: Duration = Duration::from_secs(3);
 
+/// How far the clocks of LibreChat and MongoDB may differ without a word.
+const CLOCKS_DIFFER: TimeDelta = TimeDelta::minutes(5);
+
 /// Adds up the documents of a collection: those stored at the start once, then those that come.
 pub struct AppendedCollector<S: Sums> {
     name: &'static str,
@@ -39,6 +43,7 @@ pub struct AppendedCollector<S: Sums> {
     /// The number of the memory to which the writer belongs.
     edition: Edition,
     began: Option<Instant>,
+    clock: ClockOfOthers,
     /// What was last written, of which memory, sums and names.
     written: Option<((Edition, u64, u64), Families)>,
 }
@@ -55,6 +60,39 @@ pub struct Limits {
     pub settling_time: Duration,
     /// How many young documents are read again at every refresh.
     pub tail: usize,
+}
+
+/// The clock of whoever makes `_id`, which is LibreChat for some collections, as far as it can be told.
+#[derive(Debug, Default)]
+struct ClockOfOthers {
+    /// When everything stored had been read.
+    looked_at: Option<DateTime<Utc>>,
+    /// Whether it was told that it differs.
+    told: bool,
+}
+
+impl ClockOfOthers {
+    /// Warns once where documents have come with an `_id` of long before the last look, or of the future.
+    fn look(
+        &mut self,
+        collection: &str,
+        new: Option<(DateTime<Utc>, DateTime<Utc>)>,
+        now: DateTime<Utc>,
+    ) {
+        let (Some(looked_at), Some((first, last))) = (self.looked_at, new) else { return };
+        let behind = looked_at - first;
+        let ahead = last - now;
+        let minutes = behind.max(ahead).num_minutes();
+        if behind.max(ahead) > CLOCKS_DIFFER && !std::mem::replace(&mut self.told, true) {
+            let direction = if behind > ahead { "behind" } else { "ahead of" };
+            warn!(
+                collection,
+                minutes,
+                "documents came whose `_id` is {minutes} minutes {direction} the present: is the clock of \
+                 LibreChat wrong, or was something imported?"
+            );
+        }
+    }
 }
 
 impl<S: Sums> AppendedCollector<S> {
@@ -81,12 +119,13 @@ impl<S: Sums> AppendedCollector<S> {
             limits,
             families,
             began: None,
+            clock: ClockOfOthers::default(),
             written: None,
         }
     }
 
     /// Reads what comes after the watermark; true at its end.
-    async fn read(&self, present: Present, refresh: &Refresh) -> Result<bool, Failure> {
+    async fn read(&mut self, present: Present, refresh: &Refresh) -> Result<bool, Failure> {
         let began = Instant::now();
         let Present { now: mut seen_until, edition } = present;
         let collection = self.collection.name();
@@ -98,9 +137,10 @@ impl<S: Sums> AppendedCollector<S> {
             seen_until = horizon(&batch).map_or(seen_until, |time| time.min(seen_until));
             let last = documents(&batch).filter_map(|d| d.get_object_id("_id").ok()).last();
             let mut counted = self.collection.at(edition)?;
-            counted.enter(documents(&batch), self.limits.tail);
+            let new = counted.enter(documents(&batch), self.limits.tail, seen_until);
             let settled = at(seen_until - self.limits.settling_time);
-            counted.settle(last.map_or(settled, |last| last.min(settled)));
+            counted.follow(seen_until, self.limits.settling_time, last);
+            self.clock.look(collection, new, present.now);
             // The next slice begins at the watermark, so that one which did not move it would come again
             // and again.
             let young = last.is_none_or(|last| last >= settled);
@@ -109,8 +149,9 @@ impl<S: Sums> AppendedCollector<S> {
             }
         }
         let mut counted = self.collection.at(edition)?;
-        counted.settle(at(seen_until - self.limits.settling_time));
+        counted.follow(seen_until, self.limits.settling_time, None);
         counted.completed();
+        self.clock.looked_at = Some(present.now);
         Ok(true)
     }
 
@@ -164,5 +205,27 @@ impl<S: Sums> Collector for AppendedCollector<S> {
         self.memory.save_counted(&*self.collection).await;
         let next = if at_end { Next::Interval } else { Next::Continue };
         Ok(Answer { families, next })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clocks_that_differ_are_told_once() {
+        let now = DateTime::from_timestamp(1_770_000_000, 0).expect("a time");
+        let minutes = |minutes| now + TimeDelta::minutes(minutes);
+        let told = |new: [i64; 2], looked_at: Option<i64>| {
+            let mut clock =
+                ClockOfOthers { looked_at: looked_at.map(minutes), ..ClockOfOthers::default() };
+            clock.look("users", Some((minutes(new[0]), minutes(new[1]))), now);
+            clock.told
+        };
+        assert!(!told([-60, -1], None), "the first look finds what is old");
+        assert!(!told([-4, 1], Some(-1)));
+        assert!(told([-20, -20], Some(-1)), "behind");
+        assert!(told([0, 20], Some(-1)), "ahead");
+        assert!(!told([-50, 0], Some(-60)), "there was no look for an hour");
     }
 }

@@ -2,14 +2,15 @@
 //!
 //! Refreshes look only after the watermark. A server whose clock was wrong, or a restored backup, can put
 //! documents before it. The audit counts the documents stored on each day of `_id`, and where there are
-//! more than were counted, it counts those that are missing.
+//! more than were counted, it counts those that are missing. The last days of collections to which LibreChat's
+//! process adds documents are compared more often: its clock may be behind.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use chrono::{DateTime, NaiveDate};
+use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 use futures_util::TryStreamExt;
 use mongodb::bson::doc;
@@ -23,7 +24,7 @@ use crate::exposition::Families;
 use crate::exposition::own::AUDIT_LATE_DOCUMENTS;
 use crate::sources::librechat::appended::collections::AnyCollection;
 use crate::sources::librechat::database::identity::{Present, present, present_compared};
-use crate::sources::librechat::database::store::{Store, by_id, documents};
+use crate::sources::librechat::database::store::{Store, documents};
 use crate::sources::librechat::days::{Days, Reach};
 use crate::sources::librechat::documents::message::{Message, projection};
 use crate::sources::librechat::documents::object_id::{day_of, start_of};
@@ -39,6 +40,10 @@ const CHECK: Duration = Duration::from_secs(60);
 
 /// How long one refresh may take.
 const DEADLINE: Duration = Duration::from_secs(300);
+
+/// How often the last days of collections are compared whose `_id` is by LibreChat's clock, which may be behind
+/// MongoDB's.
+const RECENT: Duration = Duration::from_secs(10 * 60);
 
 /// How long it rests after a comparison, as a multiple of what that took.
 const REST: u32 = 9;
@@ -56,6 +61,10 @@ pub struct Audit {
     record: AuditRecord,
     /// The edition of the database that the audit that goes on is about.
     edition: Edition,
+    /// When the last days were last listed.
+    recent_at: Option<DateTime<Utc>>,
+    /// Whether the audit that goes on is about more than the last days.
+    is_whole: bool,
     /// What the audit that goes on has still to compare.
     left: VecDeque<Part>,
     /// What it has found.
@@ -97,6 +106,8 @@ impl Audit {
             limits: Limits { settling_time: settings.settling_time, tail: settings.tail_limit },
             every: settings.audit_interval,
             history_read,
+            recent_at: None,
+            is_whole: true,
             left: VecDeque::new(),
             found: Vec::new(),
         }
@@ -116,6 +127,36 @@ impl Audit {
         Ok(self.found)
     }
 
+    /// How long until something is to be compared.
+    fn next_in(&self) -> Duration {
+        self.due_in().min(self.recent_due_in())
+    }
+
+    /// How long until the last days are compared again.
+    fn recent_due_in(&self) -> Duration {
+        if !self.memory.ledger_now().is_complete() {
+            return CHECK;
+        }
+        let due = self.recent_at.map(|recent_at| recent_at + RECENT - self.store.now());
+        due.map_or(Duration::ZERO, |due| due.to_std().unwrap_or(Duration::ZERO))
+    }
+
+    /// Lists the last days of collections to which LibreChat's process adds documents.
+    fn begin_recent(&mut self, edition: Edition) {
+        self.recent_at = Some(self.store.now());
+        self.is_whole = false;
+        self.edition = edition;
+        self.found.clear();
+        let memory = self.memory.clone();
+        for counted in memory.counted().all() {
+            if let Some((first, end)) = counted.days() {
+                let last = day_of(end);
+                let days = first.max(last.saturating_sub(1))..=last;
+                self.left.extend(days.map(|day| Part { collection: counted.name(), day, end }));
+            }
+        }
+    }
+
     /// How long until the next audit; nothing if it is due.
     fn due_in(&self) -> Duration {
         if !self.memory.ledger_now().is_complete() {
@@ -131,6 +172,8 @@ impl Audit {
         let present = present_compared(&self.store, &self.memory, refresh).await?;
         self.memory.begin_audit();
         self.edition = present.edition;
+        self.is_whole = true;
+        self.recent_at = Some(self.store.now());
         self.found.clear();
         self.left.clear();
         let messages = {
@@ -173,14 +216,9 @@ impl Audit {
             Some(counted) => counted.known(day, self.edition)?,
             None => self.memory.ledger_at(self.edition)?.saved.known(day, end),
         };
-        let messages = self.store.mongo().collection(collection).await?;
-        let stored = messages
-            .count_documents(self.store.of_tenant(doc! { "_id": range.clone() }))
-            .hint(by_id())
-            .max_time(refresh.time_left())
-            .await
-            .map_err(failure)?;
-        if stored <= known {
+        // A day of which some was counted before the watermark passed it is left to the next audit.
+        let Some(known) = known else { return Ok(()) };
+        if self.store.count_by_id(collection, range, refresh).await? <= known {
             return Ok(());
         }
         let documents = match counted {
@@ -191,6 +229,9 @@ impl Audit {
                 totals.messages
             }
         };
+        if documents == 0 {
+            return Ok(());
+        }
         self.note(Late { collection, date: date(day), documents });
         for wake in [&self.memory.wakes().days, &self.memory.wakes().messages] {
             wake.notify_one();
@@ -329,12 +370,14 @@ impl Collector for Audit {
                 self.record.last = Some(self.store.now().timestamp_millis());
                 self.memory.save_audit(&self.record).await;
             }
-            let due_in = self.due_in();
-            if !due_in.is_zero() {
-                return Ok(self.wait(due_in));
+            if self.due_in().is_zero() {
+                self.begin(refresh).await?;
+                info!(days = self.left.len(), "comparing what is stored with what was counted");
+            } else if self.recent_due_in().is_zero() {
+                self.begin_recent(edition);
+            } else {
+                return Ok(self.wait(self.next_in()));
             }
-            self.begin(refresh).await?;
-            info!(days = self.left.len(), "comparing what is stored with what was counted");
         }
         let asked = Instant::now();
         if let Some(part) = self.left.front().copied() {
@@ -342,9 +385,11 @@ impl Collector for Audit {
             self.left.pop_front();
         }
         if self.left.is_empty() {
-            self.end().await;
-            info!(late = self.found.iter().map(|late| late.documents).sum::<u64>(), "compared");
-            return Ok(self.wait(self.due_in()));
+            if self.is_whole {
+                self.end().await;
+                info!(late = self.found.iter().map(|late| late.documents).sum::<u64>(), "compared");
+            }
+            return Ok(self.wait(self.next_in()));
         }
         // It rests between its refreshes and not in them, which would count for their deadline.
         let next = Next::ContinueAfter(asked.elapsed() * REST);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use futures_util::StreamExt;
+use futures_util::{StreamExt, TryStreamExt};
 use mongodb::bson::{Document, doc};
 use mongodb::raw_batch_cursor::RawBatch;
 use tokio::task::JoinHandle;
@@ -15,9 +15,7 @@ use crate::engine::collector::{Answer, Collector, Failure, Next, Reason, Refresh
 use crate::exposition::Families;
 use crate::exposition::own::BASELINE_PROGRESS;
 use crate::sources::librechat::database::identity::{Present, present};
-use crate::sources::librechat::database::store::{
-    BATCH_SIZE, Store, documents, must_reach, read_all,
-};
+use crate::sources::librechat::database::store::{BATCH_SIZE, Store, documents, must_reach};
 use crate::sources::librechat::documents::message::{Message, projection};
 use crate::sources::librechat::documents::object_id::time_of;
 use crate::sources::librechat::edition::Edition;
@@ -97,12 +95,14 @@ impl Baseline {
         if !ids.is_empty() {
             let id = doc! { "$in": ids };
             let projection = self.projection.clone();
-            let cursor =
+            let mut cursor =
                 self.store.find_by_id(Message::COLLECTION, id, projection, refresh).await?;
-            let batches = read_all(cursor, refresh).await?;
-            let messages = batches.iter().flat_map(documents).filter_map(Message::read);
             let now = self.store.now();
-            self.memory.ledger_at(self.edition)?.enter_read(messages, now);
+            while let Some(batch) = cursor.try_next().await.map_err(failure)? {
+                refresh.count_documents(documents(&batch).count());
+                let messages = documents(&batch).filter_map(Message::read);
+                self.memory.ledger_at(self.edition)?.enter_read(messages, now);
+            }
         }
         self.restored = true;
         Ok(())
@@ -110,7 +110,9 @@ impl Baseline {
 
     /// Reads the next slice of `history`; true at its end.
     async fn read_slice(&mut self, history: History, refresh: &Refresh) -> Result<bool, Failure> {
-        let id = doc! { "$gt": history.read_to, "$lt": history.end };
+        // The first `_id` that there can be is no different from others.
+        let after = if history.entered == 0 { "$gte" } else { "$gt" };
+        let id = doc! { after: history.read_to, "$lt": history.end };
         let batch_size = self.pace.batch_size();
         let projection = self.projection.clone();
         let reading =

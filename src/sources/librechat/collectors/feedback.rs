@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Document, doc};
+use mongodb::error::{Error, ErrorKind};
 
 use crate::connect::mongo::{failure, is_namespace_not_found};
 use crate::engine::collector::{Answer, Collector, Failure, Next, Refresh, Schedule};
@@ -22,6 +23,17 @@ use crate::sources::librechat::messages::ratings::{Rated, Sweep};
 
 /// The largest share of the time that sweeps may take.
 const SHARE: f64 = 0.02;
+
+/// What MongoDB calls a command that a view does not know.
+const COMMAND_NOT_SUPPORTED_ON_VIEW: i32 = 166;
+
+fn has_no_indexes(error: &Error) -> bool {
+    let of_view = matches!(
+        error.kind.as_ref(),
+        ErrorKind::Command(command) if command.code == COMMAND_NOT_SUPPORTED_ON_VIEW
+    );
+    of_view || is_namespace_not_found(error)
+}
 
 /// Asks for all messages with feedback. Its families are shown by [`Messages`], which knows the
 /// feedback on younger messages.
@@ -47,8 +59,8 @@ impl Feedback {
         let messages = self.store.mongo().collection(Message::COLLECTION).await?;
         let indexes: Vec<_> = match messages.list_indexes().await {
             Ok(indexes) => indexes.try_collect().await.map_err(failure)?,
-            // A collection that does not exist yet has no indexes.
-            Err(error) if is_namespace_not_found(&error) => Vec::new(),
+            // A collection that does not exist yet has no indexes, and a view has none of its own.
+            Err(error) if has_no_indexes(&error) => Vec::new(),
             Err(error) => return Err(failure(error)),
         };
         let indexed = indexes.iter().any(|index| {

@@ -1,5 +1,6 @@
 //! The collector of how many documents are stored now, by collection.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,6 +11,7 @@ use tracing::warn;
 use crate::connect::mongo::failure;
 use crate::engine::collector::{Answer, Collector, Failure, Refresh, Schedule};
 use crate::exposition::Families;
+use crate::exposition::own::MALFORMED_FIELDS;
 use crate::sources::librechat::catalogue::STORED_DOCUMENTS;
 use crate::sources::librechat::database::store::Store;
 
@@ -41,6 +43,9 @@ const COLLECTIONS: [&str; 21] = [
 /// How many intervals pass from one inventory to the next.
 const INTERVALS: u32 = 5;
 
+/// Those that are read in the order of `_id`.
+const BY_ID: [&str; 5] = ["conversations", "files", "messages", "transactions", "users"];
+
 /// The collections that every LibreChat has.
 const CERTAIN: [&str; 2] = ["messages", "conversations"];
 
@@ -51,12 +56,19 @@ pub struct Inventory {
     interval: Duration,
     /// Whether the database was checked for being LibreChat's.
     checked: bool,
+    /// The most documents of each collection whose `_id` was found to be no ObjectId.
+    odd_ids: BTreeMap<&'static str, u64>,
 }
 
 impl Inventory {
     /// An inventory every few times that `interval` passes: each collection costs a command.
     pub fn new(store: Store, interval: Duration) -> Inventory {
-        Inventory { store, interval: interval * INTERVALS, checked: false }
+        Inventory {
+            store,
+            interval: interval * INTERVALS,
+            checked: false,
+            odd_ids: BTreeMap::new(),
+        }
     }
 
     async fn collections(&self) -> Result<Vec<&'static str>, Failure> {
@@ -83,6 +95,28 @@ impl Inventory {
                  is in use, check MONGODB_URI and MONGODB_DATABASE"
             ),
         }
+    }
+
+    /// Counts the documents whose `_id` is no ObjectId, which no other collector sees, and warns of them once.
+    async fn look_for_odd_ids(
+        &mut self,
+        collections: &[&'static str],
+        refresh: &Refresh,
+    ) -> Result<(), Failure> {
+        for collection in BY_ID.into_iter().filter(|name| collections.contains(name)) {
+            let count = self.store.count_odd_ids(collection, refresh).await?;
+            let known = self.odd_ids.entry(collection).or_default();
+            if *known == 0 && count > 0 {
+                warn!(
+                    collection,
+                    documents = count,
+                    "documents of `{collection}` have an `_id` that is no ObjectId: they are not counted, \
+                     because nothing tells which of them are new"
+                );
+            }
+            *known = count.max(*known);
+        }
+        Ok(())
     }
 
     /// A database on the server that has LibreChat's collections, if the user may see it.
@@ -117,6 +151,10 @@ impl Collector for Inventory {
         let collections = self.collections().await?;
         self.check(&collections).await;
         let mut families = Families::default();
+        self.look_for_odd_ids(&collections, refresh).await?;
+        let odd = self.odd_ids.iter().filter(|(_, count)| **count > 0);
+        families
+            .series(&MALFORMED_FIELDS, odd.map(|(name, count)| ([*name, "_id"], *count as f64)));
         if self.store.tenant().is_some() {
             // The metadata counts the documents of all tenants.
             return Ok(families.into());

@@ -1,12 +1,14 @@
 //! LibreChat's collections, asked for what a collector needs.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::{DateTime, Utc};
-use futures_util::TryStreamExt;
+use mongodb::action::{Action, CountDocuments, Find, FindOne};
 use mongodb::bson::oid::ObjectId;
-use mongodb::bson::{Document, RawDocument, doc};
-use mongodb::options::Hint;
+use mongodb::bson::{Document, RawDocument, RawDocumentBuf, doc};
+use mongodb::error::{Error, ErrorKind};
+use mongodb::options::{Collation, Hint};
 use mongodb::raw_batch_cursor::{RawBatch, RawBatchCursor};
 
 use crate::connect::mongo::{Mongo, failure};
@@ -17,18 +19,37 @@ use crate::engine::collector::{Failure, Reason, Refresh};
 /// small enough that an answer costs little memory.
 pub const BATCH_SIZE: u32 = 2_000;
 
+/// What an `_id` can be that is no ObjectId, as MongoDB calls it.
+pub const OTHER_TYPES: [&str; 13] = [
+    "double",
+    "string",
+    "object",
+    "binData",
+    "undefined",
+    "bool",
+    "date",
+    "null",
+    "int",
+    "timestamp",
+    "long",
+    "decimal",
+    "minKey",
+];
+
 /// The documents of a LibreChat.
 #[derive(Clone)]
 pub struct Store {
     mongo: Arc<Mongo>,
     tenant: Option<String>,
     clock: Clock,
+    /// Whether the server has refused a hint to an index.
+    without_hints: Arc<AtomicBool>,
 }
 
 impl Store {
     /// The documents of `tenant`, or all of them.
     pub fn new(mongo: Arc<Mongo>, tenant: Option<String>, clock: Clock) -> Store {
-        Store { mongo, tenant, clock }
+        Store { mongo, tenant, clock, without_hints: Arc::default() }
     }
 
     /// The connection.
@@ -83,19 +104,81 @@ impl Store {
         refresh: &Refresh,
     ) -> Result<RawBatchCursor, Failure> {
         let collection = self.mongo.collection(collection).await?;
-        let mut find = collection
-            .find(self.of_tenant(doc! { "_id": id }))
-            .projection(projection)
-            .sort(doc! { "_id": 1 })
-            .batch_size(batch_size)
-            .max_time(refresh.time_left());
-        if self.tenant.is_some() {
-            find = find.hint(by_id());
+        let find = || {
+            let find = self.find_in(&collection, doc! { "_id": id.clone() }, refresh);
+            find.projection(projection.clone()).sort(doc! { "_id": 1 }).batch_size(batch_size)
+        };
+        if self.tenant.is_none() {
+            return find().batch().await.map_err(failure);
         }
-        find.batch().await.map_err(failure)
+        let with = |hint| find().optional(hint, Find::hint);
+        self.with_hint(|hint| with(hint).batch().into_future()).await
     }
 
-    /// The first `_id` of a collection, if it has any document.
+    /// A question for documents of the tenant that match.
+    fn find_in<'a>(
+        &self,
+        collection: &'a mongodb::Collection<RawDocumentBuf>,
+        filter: Document,
+        refresh: &Refresh,
+    ) -> Find<'a, RawDocumentBuf> {
+        let find = collection.find(self.of_tenant(filter)).max_time(refresh.time_left());
+        find.optional(self.collation(), Find::collation)
+    }
+
+    /// What texts are compared by where the tenant decides: a collection may take other letters for the same.
+    fn collation(&self) -> Option<Collation> {
+        self.tenant.as_ref().map(|_| Collation::builder().locale("simple").build())
+    }
+
+    /// What `ask` gives with a hint to the index on `_id`, or without, where the server refuses that.
+    async fn with_hint<T, F: Future<Output = Result<T, Error>>>(
+        &self,
+        ask: impl Fn(Option<Hint>) -> F,
+    ) -> Result<T, Failure> {
+        if !self.without_hints.load(Ordering::Relaxed) {
+            match ask(Some(by_id())).await {
+                Err(error) if refuses_hint(&error) => {}
+                answer => return answer.map_err(failure),
+            }
+        }
+        let answer = ask(None).await.map_err(failure)?;
+        self.without_hints.store(true, Ordering::Relaxed);
+        Ok(answer)
+    }
+
+    /// How many documents of a collection have an `_id` that matches.
+    ///
+    /// # Errors
+    ///
+    /// If the server does not answer or refuses.
+    pub async fn count_by_id(
+        &self,
+        collection: &str,
+        id: Document,
+        refresh: &Refresh,
+    ) -> Result<u64, Failure> {
+        let documents = self.mongo.collection(collection).await?;
+        let filter = self.of_tenant(doc! { "_id": id });
+        self.with_hint(|hint| {
+            let count = documents.count_documents(filter.clone()).max_time(refresh.time_left());
+            let count = count.optional(self.collation(), CountDocuments::collation);
+            count.optional(hint, CountDocuments::hint).into_future()
+        })
+        .await
+    }
+
+    /// How many documents of a collection have an `_id` that is no ObjectId. Where there is none, no key of the
+    /// index is looked at.
+    ///
+    /// # Errors
+    ///
+    /// If the server does not answer or refuses.
+    pub async fn count_odd_ids(&self, collection: &str, refresh: &Refresh) -> Result<u64, Failure> {
+        self.count_by_id(collection, doc! { "$type": OTHER_TYPES.as_slice() }, refresh).await
+    }
+
+    /// The first `_id` of a collection that is an ObjectId, if there is any.
     ///
     /// # Errors
     ///
@@ -106,14 +189,15 @@ impl Store {
         refresh: &Refresh,
     ) -> Result<Option<ObjectId>, Failure> {
         let documents = self.mongo.collection(collection).await?;
-        let first = documents
-            .find_one(self.of_tenant(Document::new()))
-            .projection(doc! { "_id": 1 })
-            .sort(doc! { "_id": 1 })
-            .hint(by_id())
-            .max_time(refresh.time_left())
-            .await
-            .map_err(failure)?;
+        let filter = self.of_tenant(doc! { "_id": { "$gte": ObjectId::from_bytes([0; 12]) } });
+        let first = self
+            .with_hint(|hint| {
+                let first = documents.find_one(filter.clone()).max_time(refresh.time_left());
+                let first = first.projection(doc! { "_id": 1 }).sort(doc! { "_id": 1 });
+                let first = first.optional(self.collation(), FindOne::collation);
+                first.optional(hint, FindOne::hint).into_future()
+            })
+            .await?;
         Ok(first.and_then(|document| document.get_object_id("_id").ok()))
     }
 
@@ -126,7 +210,8 @@ impl Store {
         let documents = self.mongo.collection(collection).await?;
         let count = if self.tenant.is_some() {
             let filter = self.of_tenant(Document::new());
-            documents.count_documents(filter).max_time(refresh.time_left()).await
+            let count = documents.count_documents(filter).max_time(refresh.time_left());
+            count.optional(self.collation(), CountDocuments::collation).await
         } else {
             documents.estimated_document_count().max_time(refresh.time_left()).await
         };
@@ -146,17 +231,34 @@ impl Store {
         refresh: &Refresh,
     ) -> Result<RawBatchCursor, Failure> {
         let collection = self.mongo.collection(collection).await?;
-        let find = collection
-            .find(self.of_tenant(filter))
-            .projection(projection)
-            .batch_size(BATCH_SIZE)
-            .max_time(refresh.time_left());
-        find.batch().await.map_err(failure)
+        let find = || {
+            let find = self.find_in(&collection, filter.clone(), refresh);
+            find.projection(projection.clone()).batch_size(BATCH_SIZE)
+        };
+        match find().batch().await {
+            // Under --notablescan, an index must lead to all documents.
+            Err(error) if is_without_plan(&error) => find().hint(by_id()).batch().await,
+            answer => answer,
+        }
+        .map_err(failure)
     }
 }
 
+/// Whether an error can come of a hint to an index that the collection does not have, or of any hint.
+fn refuses_hint(error: &Error) -> bool {
+    let ErrorKind::Command(command) = error.kind.as_ref() else { return false };
+    // An unknown field, a bad value, what cannot be parsed and what is not supported; no plan.
+    let codes = [2, 9, 14, 27, 72, 115, 238, 291, 40_415];
+    command.message.contains("hint") || codes.contains(&command.code)
+}
+
+/// Whether an error says that no index leads to what was asked for.
+fn is_without_plan(error: &Error) -> bool {
+    matches!(error.kind.as_ref(), ErrorKind::Command(command) if command.code == 291)
+}
+
 /// The index on `_id`. One on the tenant would lead through the whole history.
-pub fn by_id() -> Hint {
+fn by_id() -> Hint {
     Hint::Keys(doc! { "_id": 1 })
 }
 
@@ -184,17 +286,6 @@ pub fn must_reach(end: DateTime<Utc>, batch: &RawBatch) -> Result<(), Failure> {
         }),
         _ => Ok(()),
     }
-}
-
-/// All answers of a cursor; their documents are counted in `refresh`.
-///
-/// # Errors
-///
-/// If the server does not answer.
-pub async fn read_all(cursor: RawBatchCursor, refresh: &Refresh) -> Result<Vec<RawBatch>, Failure> {
-    let batches: Vec<RawBatch> = cursor.try_collect().await.map_err(failure)?;
-    refresh.count_documents(batches.iter().flat_map(documents).count());
-    Ok(batches)
 }
 
 /// The documents of one answer of a cursor.

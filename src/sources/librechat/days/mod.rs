@@ -14,6 +14,7 @@ pub mod recent;
 pub mod returning;
 pub mod statistics;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeBounds;
 use std::sync::Arc;
@@ -234,8 +235,11 @@ impl Days {
         }
         let only_sealed = added.is_empty();
         let days = first.iter_days().take(self.reach.statistics.into()).map(|date| {
-            let mut day = self.days.get(&date).cloned().unwrap_or_default();
-            day.add_all(added.remove(&date).unwrap_or_default());
+            let known = self.days.get(&date).map(Cow::Borrowed);
+            let mut day = known.unwrap_or_else(|| Cow::Owned(Day::default()));
+            if let Some(added) = added.remove(&date) {
+                day.to_mut().add_all(added);
+            }
             (date, day)
         });
         let statistics = Arc::new(Statistics::over(days));

@@ -1,5 +1,6 @@
 //! Means and standard deviations over days.
 
+use std::borrow::Cow;
 use std::ops::AddAssign;
 
 use chrono::{Datelike, NaiveDate};
@@ -38,8 +39,8 @@ pub struct Daily(Vec<u64>);
 
 impl Statistics {
     /// The statistics over days, in their order; one without activity counts as 0.
-    pub fn over(days: impl Iterator<Item = (NaiveDate, Day)>) -> Statistics {
-        let days: Vec<(NaiveDate, Day)> = days.collect();
+    pub fn over<'a>(days: impl Iterator<Item = (NaiveDate, Cow<'a, Day>)>) -> Statistics {
+        let days: Vec<(NaiveDate, Cow<'a, Day>)> = days.collect();
         let mut hours = [0; 24];
         let mut weekdays = [0; 7];
         let mut of_user: FxHashMap<u32, u64> = FxHashMap::default();

@@ -126,7 +126,22 @@ impl<'a> Transaction<'a> {
             };
             transaction.read_field(key, value);
         }
+        transaction.refuse_earnings();
         transaction
+    }
+
+    /// What is spent is negative. Some versions of LibreChat gave credits for a prompt whose model had a price
+    /// below nothing; that is no cost, and how much it was is not known.
+    fn refuse_earnings(&mut self) {
+        if !matches!(self.token_type, Some(TokenType::Prompt | TokenType::Completion)) {
+            return;
+        }
+        for (amount, field) in [(&mut self.amount, RAW_AMOUNT), (&mut self.value, TOKEN_VALUE)] {
+            if amount.is_positive {
+                *amount = Amount::default();
+                self.malformed.note(&field);
+            }
+        }
     }
 
     fn read_field(&mut self, key: &str, value: RawBsonRef<'a>) {
@@ -217,6 +232,29 @@ mod tests {
             assert_eq!(transaction.value.size.as_f64(), 17_640.5);
             assert!(transaction.malformed.is_empty());
         });
+    }
+
+    #[test]
+    fn credits_that_a_prompt_earned_are_no_cost() {
+        let earned = |raw_amount: i32, token_value: f64| {
+            doc! {
+                "tokenValue": token_value, "rawAmount": raw_amount, "tokenType": "prompt",
+            }
+        };
+        read(&earned(-14, 14_000_000.0), |transaction| {
+            let fields: Vec<_> = transaction.malformed.fields().collect();
+            assert_eq!(fields, [&TOKEN_VALUE]);
+            assert_eq!(transaction.amount.size, Tokens::from(14));
+            assert_eq!(transaction.value, Amount::default());
+        });
+        read(&earned(14, 14.0), |transaction| {
+            let fields: Vec<_> = transaction.malformed.fields().collect();
+            assert_eq!(fields, [&RAW_AMOUNT, &TOKEN_VALUE]);
+            assert_eq!(transaction.amount, Amount::default());
+        });
+        let mut given = earned(5, 5.0);
+        given.insert("tokenType", "credits");
+        read(&given, |transaction| assert!(transaction.malformed.is_empty()));
     }
 
     #[test]

@@ -47,6 +47,9 @@ pub struct Entry {
     /// Whether the last read found the document.
     #[serde(skip)]
     pub present: bool,
+    /// Whether a read that has begun must still find it.
+    #[serde(skip)]
+    pub awaited: bool,
     /// Whether its contribution is part of the sealed sums.
     #[serde(skip)]
     pub sealed: bool,
@@ -184,6 +187,7 @@ impl Entry {
             by_agent: message.model.is_some_and(mcp::is_agent),
             servers: servers.into(),
             present: true,
+            awaited: false,
             sealed: false,
             openness: Openness::Closed,
             followed: false,

@@ -30,7 +30,8 @@ impl Ledger {
         let Some(mut history) = self.saved.history else { return 0 };
         let mut count = 0;
         for message in messages {
-            if message.id <= history.read_to {
+            let is_first = history.entered == 0 && count == 0;
+            if message.id < history.read_to || (message.id == history.read_to && !is_first) {
                 continue;
             }
             history.read_to = message.id;

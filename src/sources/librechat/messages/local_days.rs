@@ -110,6 +110,7 @@ impl Ledger {
 pub struct SealedBefore {
     history: Option<History>,
     watermark: ObjectId,
+    ahead: BTreeSet<ObjectId>,
     unsealed: HashSet<ObjectId>,
 }
 
@@ -120,13 +121,15 @@ impl SealedBefore {
         SealedBefore {
             history: saved.history,
             watermark: saved.watermark.unwrap_or(FIRST),
+            ahead: saved.ahead.clone(),
             unsealed: unsealed.map(|(id, _)| *id).collect(),
         }
     }
 
     fn contains(&self, id: ObjectId) -> bool {
         let read = self.history.is_none_or(|h| id <= h.read_to || id >= h.end);
-        read && id < self.watermark && !self.unsealed.contains(&id)
+        let passed = read && id < self.watermark && !self.unsealed.contains(&id);
+        passed || self.ahead.contains(&id)
     }
 }
 

@@ -169,7 +169,7 @@ impl Ledger {
     pub fn young_feedback(&self) -> impl Iterator<Item = Rated> {
         let start = self.saved.watermark.unwrap_or(LAST);
         let young = self.saved.entries.range(start..).map(|(_, entry)| entry);
-        young.filter(|entry| entry.present).filter_map(Entry::feedback)
+        young.filter(|entry| entry.present && !entry.sealed).filter_map(Entry::feedback)
     }
 
     /// Notes what MongoDB calls the collection.

@@ -1,6 +1,6 @@
 //! What the ledger knows for good: the part that is saved in the state file.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use mongodb::bson::oid::ObjectId;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -23,6 +23,9 @@ pub struct Saved {
     pub days: BTreeMap<u32, DayTotals>,
     /// The point from which messages are read again at every refresh.
     pub watermark: Option<ObjectId>,
+    /// The messages after the watermark that are sealed.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub ahead: BTreeSet<ObjectId>,
     /// What the first pass has still to read; `None`: nothing.
     pub history: Option<History>,
     /// The messages that may still change or lie in a window.
@@ -68,6 +71,7 @@ impl Saved {
             sealed: Totals::default(),
             days: BTreeMap::new(),
             watermark: None,
+            ahead: BTreeSet::new(),
             history: history_needed.then_some(History {
                 read_to: nothing,
                 end: nothing,
@@ -107,10 +111,12 @@ impl Saved {
         self.sealed += late;
     }
 
-    /// Some messages that are known, at most `count`: the youngest, and one of each day.
+    /// Some messages that are known, at most `count`: one of each day from the first on, of which a backup that
+    /// is being restored has some early, and the youngest.
     pub fn samples(&self, count: usize) -> Vec<ObjectId> {
         let sealed = self.days.values().map(|day| day.sample);
-        self.entries.keys().rev().copied().chain(sealed).take(count).collect()
+        let young = self.entries.keys().rev().copied();
+        sealed.take(count / 2).chain(young).take(count).collect()
     }
 
     /// The point before which all messages were read: the watermark, or how far the first pass has come.
@@ -122,10 +128,14 @@ impl Saved {
         }
     }
 
-    /// How many messages of a day are known that lie before `end`.
-    pub fn known(&self, day: u32, end: ObjectId) -> u64 {
+    /// How many messages of a day are known that lie before `end`; `None` where the sums of the day have
+    /// messages from after it.
+    pub fn known(&self, day: u32, end: ObjectId) -> Option<u64> {
+        if self.ahead.range(start_of(day)..start_of(day + 1)).next().is_some() {
+            return None;
+        }
         let sealed = self.days.get(&day).map_or(0, |day| day.totals.messages);
-        sealed + self.unsealed_of(day, end).count() as u64
+        Some(sealed + self.unsealed_of(day, end).count() as u64)
     }
 
     /// The sums over these messages. A question without an answer counts as if none came any more.

@@ -85,6 +85,7 @@ impl Ledger {
             if let Some(mut entry) = self.saved.entries.remove(&id) {
                 self.seal(id, &entry);
                 entry.sealed = true;
+                entry.awaited = false;
                 entry.followed = false;
                 self.saved.entries.insert(id, entry);
             }

@@ -8,7 +8,7 @@ use mongodb::bson::RawDocument;
 use rustc_hash::FxHashMap;
 
 use crate::exposition::family_writer::{Column, FamilyWriter, some};
-use crate::exposition::labels::{Class, Label, Labels};
+use crate::exposition::labels::{Class, Label, Labels, cut};
 use crate::sources::librechat::documents::field::{Field, Malformed};
 use crate::sources::librechat::groups::{ACCOUNT, EMAIL_DOMAIN};
 use crate::sources::librechat::memory::Memory;
@@ -110,7 +110,7 @@ impl Scan for Users {
         if let Some(email) = email.filter(|_| self.with_names)
             && let Ok(id) = document.get_object_id("_id")
         {
-            self.names.insert(id.to_hex(), email.to_owned());
+            self.names.insert(id.to_hex(), cut(email).to_owned());
         }
     }
 
