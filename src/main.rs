@@ -28,6 +28,9 @@ fn main() -> ExitCode {
         }
     };
     telemetry::start(config.level, &config.format);
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
     match run(&config) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,

@@ -5,12 +5,13 @@
 //! * [`status`]: the page for people;
 //! * [`negotiation`]: in which form a client wants them;
 //! * [`server`] and [`connections`]: connections and their limits;
-//! * [`access`] with [`networks`] and [`users`]: who may read;
+//! * [`access`] with [`networks`], [`credentials`] and [`users`]: who may read;
 //! * [`tls`] and [`web_config`]: how what is read is encrypted;
 //! * [`protection`] puts these together, and [`settings`] has their settings.
 
 pub mod access;
 pub mod connections;
+pub mod credentials;
 pub mod negotiation;
 pub mod networks;
 pub mod protection;
