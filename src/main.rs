@@ -2,18 +2,18 @@
 //! them, `usage-exporter history` tells the past, and `usage-exporter migrate` compares with another
 //! exporter.
 
+use std::io;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use usage_exporter::commands::audit::audit;
 use usage_exporter::commands::healthcheck::check_health;
 use usage_exporter::commands::history::write_history;
 use usage_exporter::commands::migrate::migrate;
 use usage_exporter::commands::once::print_once;
 use usage_exporter::commands::serve::serve;
-use usage_exporter::commands::{Config, Task};
+use usage_exporter::commands::{Config, Task, runtime, signals};
 use usage_exporter::telemetry;
 
 /// The exit code when a setting is wrong.
@@ -28,9 +28,17 @@ fn main() -> ExitCode {
         }
     };
     telemetry::start(config.level, &config.format);
-    match run(&config) {
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    let ended = runtime::build()
+        .context("no threads can be started (pids_limit, ulimit -u or -v)")
+        .and_then(|runtime| runtime.block_on(run(&config)));
+    match ended {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
+        // Whoever reads what is printed has had enough of it, as `head` has.
+        Err(error) if config.task != Task::Serve && is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");
             ExitCode::FAILURE
@@ -38,8 +46,16 @@ fn main() -> ExitCode {
     }
 }
 
-#[tokio::main]
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause
+            .downcast_ref::<io::Error>()
+            .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    })
+}
+
 async fn run(config: &Config) -> anyhow::Result<bool> {
+    signals::outlive_large_files()?;
     match &config.task {
         Task::Once => return print_once(config, &mut std::io::stdout()).await,
         Task::Audit => return audit(config, &mut std::io::stdout()).await,
@@ -58,14 +74,8 @@ async fn run(config: &Config) -> anyhow::Result<bool> {
     let listener = TcpListener::bind((host, port))
         .await
         .with_context(|| format!("cannot listen on {host}:{port}"))?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-    let shutdown = async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    };
+    signals::outlive_hang_up()?;
+    let shutdown = signals::end()?;
     serve(config, listener, shutdown).await?;
     Ok(true)
 }

@@ -98,7 +98,7 @@ impl<W: Write> Csv<W> {
     /// If the output cannot be written.
     pub fn new(output: W) -> io::Result<Csv<W>> {
         let mut output = csv::Writer::from_writer(output);
-        output.write_record(["time", "metric", "labels", "value"])?;
+        output.write_record(["time", "metric", "labels", "value"]).map_err(of_output)?;
         let family = (String::new(), Kind::Unknown);
         Ok(Csv { output, family, samples: Vec::new() })
     }
@@ -136,8 +136,16 @@ impl<W: Write> Writer for Csv<W> {
         let time = moment.to_rfc3339_opts(SecondsFormat::Secs, true);
         for ((name, labels), value) in self.samples.iter().zip(values) {
             let value = Number(*value).to_string();
-            self.output.write_record([&time, name, labels, &value])?;
+            self.output.write_record([&time, name, labels, &value]).map_err(of_output)?;
         }
         Ok(())
+    }
+}
+
+/// The error of the output itself, which tells whether anybody still reads it.
+fn of_output(error: csv::Error) -> io::Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error,
+        other => io::Error::other(format!("{other:?}")),
     }
 }

@@ -1,6 +1,7 @@
 //! The command line: a flag for every setting, and what the program is told to do.
 
 use std::io;
+use std::path::Path;
 
 use chrono::{Datelike, NaiveDate};
 use clap::{Arg, ArgAction, ArgMatches, Command};
@@ -54,20 +55,18 @@ pub enum Task {
     },
 }
 
-/// Reads flags and the environment, after the lines of `.env` have been added to it. Asked for `--help`,
+/// Reads flags, the environment and the lines of `.env`. Asked for `--help`,
 /// `--version`, the manual page or completions, or given a flag that does not exist, it prints and ends the
 /// process as `clap` does.
 pub fn read(settings: &[Section]) -> (Task, Reader) {
-    // `dotenvy::dotenv` would also look in all folders above.
-    let dotenv = dotenvy::from_path(".env");
     let matches = command(settings).get_matches();
     match documents::print(&matches, command(settings), &mut io::stdout()) {
         Ok(false) => {}
         Ok(true) => std::process::exit(0),
-        Err(_) => std::process::exit(1),
+        Err(error) => std::process::exit(i32::from(error.kind() != io::ErrorKind::BrokenPipe)),
     }
-    let settings = settings.iter().flat_map(|(_, settings)| settings.iter().copied());
-    (task(&matches), Reader::new(matches, settings, dotenv))
+    let settings: Vec<_> = settings.iter().flat_map(|(_, settings)| settings).copied().collect();
+    (task(&matches), Reader::new(&matches, &settings, Path::new(".env")))
 }
 
 /// What the command line asks for.

@@ -47,6 +47,8 @@ pub struct Config {
     pub level: Level,
     /// How it is logged.
     pub format: LogFormat,
+    /// What is to be logged first: names that were probably meant to be settings.
+    pub warnings: Vec<String>,
 }
 
 impl Config {
@@ -68,6 +70,8 @@ impl Config {
         let general = General::read(reader);
         let http = protection::read(reader);
         let sources = sources::read(reader);
+        let state_is_used = matches!(task, Task::Serve | Task::Once | Task::Audit);
+        let state_file = engine::state_file(reader, state_is_used);
         let (level, format) = log?;
         Some(Config {
             task,
@@ -75,9 +79,10 @@ impl Config {
             http: http?,
             general: general?,
             refresh_on_scrape: refresh_on_scrape?,
-            state_file: engine::state_file(reader),
+            state_file: state_file?,
             level,
             format,
+            warnings: reader.warnings(),
         })
     }
 }

@@ -4,7 +4,8 @@
 //!   completions;
 //! * [`serve`], [`once`], [`audit`], [`history`], [`migrate`] with [`comparison`], and [`healthcheck`]: one
 //!   command each;
-//! * [`opened`]: the sources that most of them need.
+//! * [`opened`]: the sources that most of them need; [`runtime`] and [`signals`]: the threads on which they
+//!   run, and what ends them.
 
 pub mod audit;
 pub mod command_line;
@@ -16,7 +17,9 @@ pub mod history;
 pub mod migrate;
 pub mod once;
 pub mod opened;
+pub mod runtime;
 pub mod serve;
+pub mod signals;
 
 pub use command_line::Task;
 pub use config::Config;

@@ -7,7 +7,7 @@ use tracing::info;
 use crate::commands::config::Config;
 use crate::engine::clock::Clock;
 use crate::engine::source::{Context, Source};
-use crate::engine::state::StateFile;
+use crate::engine::state::{CannotOpen, StateFile};
 use crate::exposition::{ExporterMetrics, Snapshot, claims, own};
 
 /// The sources of a run, and where their answers go.
@@ -31,13 +31,29 @@ impl Opened {
         let exporter = ExporterMetrics::new(process)?;
         let state = match &config.state_file {
             Some(path) => StateFile::open(path, exporter.state_file()?)?,
-            None => {
-                info!(
-                    "STATE_FILE is not set: after a restart the history is read again, and counters \
-                     begin again at what is stored then"
-                );
-                StateFile::off()
-            }
+            None => without_file(),
+        };
+        Opened::with(config, exporter, &state)
+    }
+
+    /// The same, but where another process uses the state file, what it holds is read and not written.
+    ///
+    /// # Errors
+    ///
+    /// If two sources have a metric of one name, or no thread can be started.
+    pub fn beside_another(config: &Config) -> anyhow::Result<Opened> {
+        let exporter = ExporterMetrics::new(false)?;
+        let state = match &config.state_file {
+            Some(path) => match StateFile::open(path, exporter.state_file()?) {
+                Err(CannotOpen::InUse(_)) => {
+                    info!(
+                        "an exporter runs with the same state file, which is read and not written"
+                    );
+                    StateFile::read_only(path)
+                }
+                opened => opened?,
+            },
+            None => without_file(),
         };
         Opened::with(config, exporter, &state)
     }
@@ -78,6 +94,14 @@ impl Opened {
         let titles: Vec<String> = self.sources.iter().map(|source| source.title()).collect();
         titles.join("; ")
     }
+}
+
+fn without_file() -> StateFile {
+    info!(
+        "STATE_FILE is not set: after a restart the history is read again, and counters begin again at \
+         what is stored then"
+    );
+    StateFile::off()
 }
 
 fn check_claims(sources: &[Box<dyn Source>]) -> anyhow::Result<()> {

@@ -2,7 +2,9 @@
 //!
 //! Collectors run side by side: a slow one holds up nobody. After a failure a collector is asked
 //! again with growing pauses, at most a minute and never longer than its interval, and its last answer
-//! is shown until it is too old.
+//! is shown until it is too old. The log tells each cause once, however many collectors it concerns.
+
+mod causes;
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
@@ -16,9 +18,10 @@ use futures_util::future::{BoxFuture, Shared, join_all};
 use prometheus::IntCounter;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
-use tracing::{debug, info, warn};
+use tracing::debug;
 
 use crate::engine::collector::{Answer, Collector, Failure, Next, Reason, Refresh, Schedule};
+use crate::engine::scheduler::causes::Causes;
 use crate::exposition::own::{Asked, Refreshed};
 use crate::exposition::{ExporterMetrics, Families, Snapshot};
 
@@ -38,6 +41,7 @@ pub struct Scheduler {
     exporter: Arc<ExporterMetrics>,
     stale_after: u32,
     running: Mutex<BTreeMap<String, Running>>,
+    causes: Arc<Causes>,
     current_refresh: Mutex<Option<CurrentRefresh>>,
 }
 
@@ -77,6 +81,7 @@ impl Scheduler {
             exporter: Arc::clone(exporter),
             stale_after,
             running: Mutex::default(),
+            causes: Arc::default(),
             current_refresh: Mutex::default(),
         }
     }
@@ -88,8 +93,10 @@ impl Scheduler {
         let is_critical = collector.is_critical();
         let mut running = lock(&self.running);
         let before = running.remove(&name).inspect(Running::end);
-        let runner =
-            Runner::new(source, collector, &self.snapshot, &self.exporter, self.stale_after);
+        self.causes.forget(&name);
+        let told = Told::WhileServing(Arc::clone(&self.causes));
+        let (snapshot, exporter) = (&self.snapshot, &self.exporter);
+        let runner = Runner::new(source, collector, snapshot, exporter, self.stale_after, told);
         if before.is_none_or(|before| before.is_critical != is_critical) {
             self.snapshot.add(&name, is_critical);
         }
@@ -105,6 +112,7 @@ impl Scheduler {
     pub fn remove(&self, collector: &str) {
         if let Some(before) = lock(&self.running).remove(collector) {
             before.end();
+            self.causes.forget(collector);
             self.exporter.end(collector, &Reason::ALL);
             self.snapshot.remove(collector);
         }
@@ -156,31 +164,45 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Refreshes every collector until its answer is complete, one after the other, and returns the
-/// failures.
+/// failures. After one that could not reach its database the others are not asked: each would look for it
+/// as long as the first did.
 pub async fn refresh_once(
     source: &'static str,
     collectors: Vec<Box<dyn Collector>>,
     snapshot: &Arc<Snapshot>,
     exporter: &Arc<ExporterMetrics>,
 ) -> Vec<Failure> {
-    let mut failures = Vec::new();
+    let mut failures: Vec<Failure> = Vec::new();
+    let causes = Arc::new(Causes::default());
     for collector in collectors {
         snapshot.add(collector.name(), collector.is_critical());
+        let told = Told::AtTheEnd(Arc::clone(&causes));
         // The page is printed at once, before anything can be stale.
-        let mut runner = Runner::new(source, collector, snapshot, exporter, u32::MAX);
-        loop {
-            match runner.refresh().await {
-                // Nobody waits for anything else, so that there is no rest either.
-                Ok(next) if next.goes_on() => {}
-                Ok(_) => break,
-                Err(failure) => {
-                    failures.push(failure);
-                    break;
+        let mut runner = Runner::new(source, collector, snapshot, exporter, u32::MAX, told);
+        let unreachable =
+            failures.last().filter(|failure| failure.reason == Reason::Connection).cloned();
+        let result = match unreachable {
+            Some(failure) => runner.tell(Err(failure), Duration::ZERO),
+            // Nobody waits for anything else, so that there is no rest either.
+            None => loop {
+                match runner.refresh().await {
+                    Ok(next) if next.goes_on() => {}
+                    result => break result,
                 }
-            }
-        }
+            },
+        };
+        failures.extend(result.err());
     }
+    causes.tell_at_the_end();
     failures
+}
+
+/// When the causes of failures are told.
+enum Told {
+    /// A moment after they have begun.
+    WhileServing(Arc<Causes>),
+    /// When everything has been asked.
+    AtTheEnd(Arc<Causes>),
 }
 
 /// One collector and what is needed to ask it.
@@ -194,6 +216,7 @@ struct Runner {
     /// After how many missed refreshes its answer is too old to be shown.
     stale_after: u32,
     failing: Option<ExponentialBackoff>,
+    told: Told,
     pause: Duration,
     /// Held while an answer is told, which is false once the collector was removed or replaced.
     wanted: Arc<Mutex<bool>>,
@@ -206,6 +229,7 @@ impl Runner {
         snapshot: &Arc<Snapshot>,
         exporter: &Arc<ExporterMetrics>,
         stale_after: u32,
+        told: Told,
     ) -> Runner {
         exporter.begin(collector.name(), &Reason::ALL);
         Runner {
@@ -217,6 +241,7 @@ impl Runner {
             exporter: Arc::clone(exporter),
             stale_after,
             failing: None,
+            told,
             pause: Duration::ZERO,
             wanted: Arc::new(Mutex::new(true)),
         }
@@ -299,7 +324,8 @@ impl Runner {
     fn worked(&mut self, answer: Answer, took: Duration) -> Next {
         let Answer { families, next } = answer;
         if self.failing.take().is_some() {
-            info!(collector = self.collector.name(), "works again");
+            let (Told::WhileServing(causes) | Told::AtTheEnd(causes)) = &self.told;
+            causes.worked(self.collector.name());
         }
         self.pause = match next {
             Next::Continue => Duration::ZERO,
@@ -329,8 +355,17 @@ impl Runner {
         let pause = pauses.next().unwrap_or(longest);
         self.pause = pause.max(self.schedule.rest(took));
         self.snapshot.changed();
-        warn!(
-            collector = self.collector.name(),
+        let collector = self.collector.name();
+        match &self.told {
+            Told::WhileServing(causes) => {
+                causes.failed_while_serving(self.source, collector, failure);
+            }
+            Told::AtTheEnd(causes) => {
+                causes.failed(self.source, collector, failure);
+            }
+        }
+        debug!(
+            collector,
             reason = failure.reason.as_str(),
             again_in = %humantime::format_duration(Duration::from_secs(self.pause.as_secs().max(1))),
             "refresh failed: {failure}"

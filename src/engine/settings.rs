@@ -1,6 +1,7 @@
 //! The settings that hold for every source.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chrono_tz::Tz;
@@ -91,7 +92,33 @@ pub fn refresh_on_scrape(reader: &mut Reader) -> Option<bool> {
     reader.switch(&METRICS_CACHE_ENABLED).map(|cache| !cache)
 }
 
-/// Where counters are kept over restarts, if anywhere.
-pub fn state_file(reader: &Reader) -> Option<PathBuf> {
-    reader.given(&STATE_FILE).map(PathBuf::from)
+/// Where counters are kept over restarts, if anywhere. With `is_used`, what is there must be a file that
+/// can be read: `None` if it is not.
+pub fn state_file(reader: &mut Reader, is_used: bool) -> Option<Option<PathBuf>> {
+    let Some(path) = reader.given(&STATE_FILE).map(PathBuf::from) else { return Some(None) };
+    match fault_of_state_file(&path).filter(|_| is_used) {
+        None => Some(Some(path)),
+        Some(expected) => {
+            reader.refuse(&STATE_FILE, &expected);
+            None
+        }
+    }
+}
+
+fn fault_of_state_file(path: &Path) -> Option<String> {
+    // A pipe would be waited for if it were opened.
+    match std::fs::metadata(path) {
+        Ok(found) if !found.is_file() => {
+            Some("the path of a file, where now is a folder, a pipe or a device".to_owned())
+        }
+        Ok(_) => {
+            let error = std::fs::File::open(path).err()?;
+            Some(format!("a file that can be read ({error})"))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let is_folder = path.as_os_str().as_encoded_bytes().ends_with(b"/");
+            is_folder.then(|| "the path of a file, not of a folder".to_owned())
+        }
+        Err(error) => Some(format!("a file that can be read ({error})")),
+    }
 }

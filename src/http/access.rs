@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use axum::http::header::{AUTHORIZATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::engine::fingerprint::Fingerprint;
 use crate::http::networks::Networks;
-use crate::http::users::Users;
+use crate::http::users::{Checked, Users};
 
 /// The other end of a connection.
 #[derive(Debug, Clone, Copy)]
@@ -46,6 +46,8 @@ pub enum Denied {
     Certificate,
     /// It shows no right password or token.
     Credentials,
+    /// Too many passwords from its address wait to be checked.
+    TooMany,
 }
 
 impl Access {
@@ -91,33 +93,38 @@ impl Access {
         if self.certificate && !peer.certified {
             return Err(Denied::Certificate);
         }
-        if self.needs_credentials() && !self.accept(headers.get(AUTHORIZATION)).await {
-            return Err(Denied::Credentials);
+        if !self.needs_credentials() {
+            return Ok(());
         }
-        Ok(())
+        match self.check_credentials(peer, headers.get(AUTHORIZATION)).await {
+            Checked::Right => Ok(()),
+            Checked::Wrong => Err(Denied::Credentials),
+            Checked::TooMany => Err(Denied::TooMany),
+        }
     }
 
-    async fn accept(&self, authorization: Option<&HeaderValue>) -> bool {
+    async fn check_credentials(&self, peer: Peer, authorization: Option<&HeaderValue>) -> Checked {
         let Some((scheme, given)) = authorization
             .and_then(|value| value.to_str().ok())
             .and_then(|value| value.split_once(' '))
         else {
-            return false;
+            return Checked::Wrong;
         };
         let given = given.trim();
+        let right = |is_right| if is_right { Checked::Right } else { Checked::Wrong };
         if scheme.eq_ignore_ascii_case("bearer") {
-            return self.bearer.is_some_and(|token| token.matches(given.as_bytes()));
+            return right(self.bearer.is_some_and(|token| token.matches(given.as_bytes())));
         }
         if !scheme.eq_ignore_ascii_case("basic") || !self.takes_passwords() {
-            return false;
+            return Checked::Wrong;
         }
-        let Ok(given) = STANDARD.decode(given) else { return false };
+        let Ok(given) = STANDARD.decode(given) else { return Checked::Wrong };
         if self.basic.is_some_and(|basic| basic.matches(&given)) {
-            return true;
+            return Checked::Right;
         }
         match (&self.users, std::str::from_utf8(&given)) {
-            (Some(users), Ok(given)) => users.accept(given).await,
-            _ => false,
+            (Some(users), Ok(given)) => users.check(peer.address, given).await,
+            _ => Checked::Wrong,
         }
     }
 
@@ -127,8 +134,12 @@ impl Access {
             Denied::Network => (StatusCode::FORBIDDEN, "this address may not read the metrics\n"),
             Denied::Certificate => (StatusCode::FORBIDDEN, "a client certificate is needed\n"),
             Denied::Credentials => (StatusCode::UNAUTHORIZED, "credentials are needed\n"),
+            Denied::TooMany => (StatusCode::TOO_MANY_REQUESTS, "too many passwords to check\n"),
         };
         let mut response = (status, text).into_response();
+        if denied == Denied::TooMany {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
         if denied == Denied::Credentials {
             let schemes = [
                 (self.takes_passwords(), r#"Basic realm="usage-exporter", charset="UTF-8""#),

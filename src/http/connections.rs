@@ -7,6 +7,38 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use tokio::task::AbortHandle;
+use tracing::warn;
+
+/// How many connections may be open. Prometheus needs one.
+const MAX_CONNECTIONS: usize = 512;
+
+/// How many files the process opens beside connections: to databases, the state file, and a few to spare.
+const OTHER_FILES: usize = 48;
+
+/// How few connections are enough to try.
+const MIN_CONNECTIONS: usize = 8;
+
+/// How many connections fit into the number of files that the process may open, which is raised as far as
+/// it is allowed to.
+pub fn limit() -> usize {
+    let wanted = MAX_CONNECTIONS + OTHER_FILES;
+    let raised = rlimit::increase_nofile_limit(u64::try_from(wanted).unwrap_or(u64::MAX));
+    // Where the system does not tell, its limits are unknown to whoever has set none.
+    let files = raised.map_or(wanted, |files| usize::try_from(files).unwrap_or(usize::MAX));
+    let limit = fitting(files);
+    if limit < MAX_CONNECTIONS {
+        warn!(
+            "only {files} files may be open (ulimit -n), so that at most {limit} connections are \
+             served at once, not {MAX_CONNECTIONS}"
+        );
+    }
+    limit
+}
+
+fn fitting(files: usize) -> usize {
+    // Where files are few, half of them are for connections.
+    files.saturating_sub(OTHER_FILES).max(files / 2).clamp(MIN_CONNECTIONS, MAX_CONNECTIONS)
+}
 
 /// The open connections. A further one takes the place of the one that has been silent longest, so that
 /// nobody who only holds connections open can keep others out.
@@ -125,6 +157,15 @@ mod tests {
     impl Drop for Closed {
         fn drop(&mut self) {
             self.1.send(self.0).expect("a listener");
+        }
+    }
+
+    #[test]
+    fn connections_fit_into_the_files_that_may_be_open() {
+        for (files, fit) in
+            [(0, 8), (16, 8), (32, 16), (64, 32), (256, 208), (560, 512), (1 << 20, 512)]
+        {
+            assert_eq!(fitting(files), fit, "{files}");
         }
     }
 

@@ -3,21 +3,24 @@
 //! * here: the routes, that is the metrics, the page for people, and whether the process lives and is
 //!   ready;
 //! * [`status`]: the page for people;
-//! * [`negotiation`]: in which form a client wants them;
+//! * [`negotiation`]: in which form a client wants them, and [`selection`]: which;
 //! * [`server`] and [`connections`]: connections and their limits;
-//! * [`access`] with [`networks`] and [`users`]: who may read;
+//! * [`access`] with [`networks`], [`credentials`], [`users`] and [`turns`]: who may read;
 //! * [`tls`] and [`web_config`]: how what is read is encrypted;
 //! * [`protection`] puts these together, and [`settings`] has their settings.
 
 pub mod access;
 pub mod connections;
+pub mod credentials;
 pub mod negotiation;
 pub mod networks;
 pub mod protection;
+pub mod selection;
 pub mod server;
 pub mod settings;
 pub mod status;
 pub mod tls;
+pub mod turns;
 pub mod users;
 pub mod web_config;
 
@@ -27,7 +30,7 @@ use std::time::Duration;
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, VARY};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -42,7 +45,7 @@ pub use settings::Settings;
 use crate::engine::scheduler::Scheduler;
 use crate::engine::watched_files::Files;
 use crate::exposition::{ExporterMetrics, Format, Snapshot};
-use crate::http::negotiation::{View, accepts_gzip, view};
+use crate::http::negotiation::{Coding, View, view};
 
 /// How long an answer may take. Prometheus gives up after ten seconds unless told otherwise.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -79,6 +82,7 @@ pub fn router(app: App) -> Router {
     let protected = Router::new()
         .route("/", get(home))
         .route("/metrics", get(metrics))
+        .route("/metrics/", get(metrics))
         .route("/status", get(status))
         .route_layer(middleware::from_fn_with_state(Arc::clone(&app.guard), protection::protect));
     let open = Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz));
@@ -90,26 +94,35 @@ pub fn router(app: App) -> Router {
         .with_state(app)
 }
 
-async fn metrics(State(app): State<App>, headers: HeaderMap) -> Response {
-    answer(&app, negotiation::format(&headers), &headers).await
+async fn metrics(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Response {
+    answer(&app, negotiation::format(&headers), &uri, &headers).await
 }
 
-async fn answer(app: &App, format: Format, headers: &HeaderMap) -> Response {
+async fn answer(app: &App, format: Format, uri: &Uri, headers: &HeaderMap) -> Response {
+    let Some(coding) = negotiation::coding(headers) else {
+        let text = "the metrics are sent as they are or with gzip\n";
+        return (StatusCode::NOT_ACCEPTABLE, text).into_response();
+    };
     if let Some(scheduler) = &app.refresh_on_scrape {
         scheduler.refresh().await;
     }
     let page = app.snapshot.page(format);
     let plain = [(CONTENT_TYPE, format.content_type()), (VARY, "accept, accept-encoding")];
-    if accepts_gzip(headers) {
-        return (plain, [(CONTENT_ENCODING, "gzip")], page.gzip()).into_response();
+    let wanted = selection::wanted(uri.query().unwrap_or_default());
+    if !wanted.is_empty() {
+        // A part of the page is small, and its coding a question of taste.
+        return (plain, selection::select(&page.text(), &wanted)).into_response();
     }
-    (plain, page.text()).into_response()
+    match coding {
+        Coding::Gzip => (plain, [(CONTENT_ENCODING, "gzip")], page.gzip()).into_response(),
+        Coding::Identity => (plain, page.text()).into_response(),
+    }
 }
 
 /// The metrics for curl and Prometheus, the page for people for a browser.
-async fn home(State(app): State<App>, headers: HeaderMap) -> Response {
+async fn home(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Response {
     match view(&headers) {
-        View::Metrics(format) => answer(&app, format, &headers).await,
+        View::Metrics(format) => answer(&app, format, &uri, &headers).await,
         View::Page => status(State(app)).await,
     }
 }
@@ -138,6 +151,7 @@ async fn finish(State(app): State<App>, request: Request, next: Next) -> Respons
         response.headers_mut().insert(name, value.clone());
     }
     let path = path.as_ref().map_or("other", MatchedPath::as_str);
+    let path = if path == "/metrics/" { "/metrics" } else { path };
     app.exporter.answered(path, response.status().as_u16());
     response
 }

@@ -62,15 +62,41 @@ fn weight(wanted: &MediaTypeBuf) -> f32 {
     weight.map_or(1.0, |weight| weight.as_str().parse().unwrap_or(0.0))
 }
 
-/// Whether a client takes gzip.
-pub fn accepts_gzip(headers: &HeaderMap) -> bool {
+/// How the body of an answer is encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Coding {
+    /// Not at all.
+    Identity,
+    /// With gzip.
+    Gzip,
+}
+
+/// The coding that a client takes: gzip where it names it, and where it takes nothing else; `None` if it
+/// takes neither.
+pub fn coding(headers: &HeaderMap) -> Option<Coding> {
     let values = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).any(|item| {
-        let mut parts = item.split(';').map(str::trim);
-        let coding = parts.next().is_some_and(|coding| coding.eq_ignore_ascii_case("gzip"));
-        let weight = parts.find_map(|part| part.strip_prefix("q="));
-        coding && weight.is_none_or(|weight| weight.parse().is_ok_and(|weight: f32| weight > 0.0))
-    })
+    let codings: Vec<(String, f32)> =
+        values.flat_map(|value| value.split(',')).filter_map(coding_and_weight).collect();
+    let weight = |name: &str| codings.iter().find(|(coding, _)| coding == name).map(|(_, w)| *w);
+    let (gzip, any) = (weight("gzip"), weight("*"));
+    if gzip.is_some_and(|weight| weight > 0.0) {
+        return Some(Coding::Gzip);
+    }
+    if weight("identity").or(any).is_none_or(|weight| weight > 0.0) {
+        return Some(Coding::Identity);
+    }
+    gzip.or(any).is_none_or(|weight| weight > 0.0).then_some(Coding::Gzip)
+}
+
+/// A coding in lower case, and how much it is liked; a weight that is no number counts as none at all.
+fn coding_and_weight(item: &str) -> Option<(String, f32)> {
+    let mut parts = item.split(';').map(|part| part.trim().to_ascii_lowercase());
+    let coding = parts.next().filter(|coding| !coding.is_empty())?;
+    let weight = parts.find_map(|part| {
+        let (name, weight) = part.split_once('=')?;
+        (name.trim() == "q").then(|| weight.trim().parse().unwrap_or(0.0))
+    });
+    Some((coding, weight.unwrap_or(1.0)))
 }
 
 #[cfg(test)]
@@ -112,6 +138,38 @@ mod tests {
         assert_eq!(view(&HeaderMap::new()), TEXT);
         for accept in ["*/*", "text/*", "image/png", ";;;", "", "text/html;q=0", "a/b;q=x"] {
             assert_eq!(wanted(accept), TEXT, "{accept}");
+        }
+    }
+
+    #[test]
+    fn gzip_is_sent_to_whoever_names_it_and_to_whoever_takes_nothing_else() {
+        let coding_for = |accepted: &'static str| {
+            let header = (ACCEPT_ENCODING, HeaderValue::from_static(accepted));
+            coding(&[header].into_iter().collect())
+        };
+        let (gzip, identity) = (Some(Coding::Gzip), Some(Coding::Identity));
+        assert_eq!(coding(&HeaderMap::new()), identity);
+        for (accepted, expected) in [
+            ("gzip", gzip),
+            ("GZip", gzip),
+            ("deflate, gzip;q=0.5", gzip),
+            ("gzip ; q = 1.0", gzip),
+            ("", identity),
+            ("*", identity),
+            ("br, zstd", identity),
+            ("gzip;q=0", identity),
+            ("gzip;Q=0", identity),
+            ("gzip;q=0.000", identity),
+            ("gzip;q=x", identity),
+            ("identity", identity),
+            ("*;q=0, identity", identity),
+            ("identity;q=0", gzip),
+            ("identity;Q=0, *", gzip),
+            ("identity;q=0, gzip;q=0", None),
+            ("*;q=0", None),
+            ("*;q=0, gzip", gzip),
+        ] {
+            assert_eq!(coding_for(accepted), expected, "{accepted}");
         }
     }
 }

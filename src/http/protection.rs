@@ -150,6 +150,11 @@ impl Guard {
                  needs a restart, and those from before are used"
             ),
             Ok(protection) => {
+                if let (Some(users), Some(before)) =
+                    (&protection.access.users, &self.current().access.users)
+                {
+                    users.remember(before);
+                }
                 self.current.store(Arc::new(protection));
                 info!("read the changed files of certificates and users");
             }

@@ -23,11 +23,8 @@ use tower::Service;
 use tracing::debug;
 
 use crate::http::access::Peer;
-use crate::http::connections::{Connection, Connections};
+use crate::http::connections::{self, Connection, Connections};
 use crate::http::protection::Guard;
-
-/// How many connections may be open. Prometheus needs one.
-const MAX_CONNECTIONS: usize = 512;
 
 /// How long a client may take for the TLS handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -51,7 +48,7 @@ pub async fn serve(
     guard: Arc<Guard>,
     shutdown: impl Future<Output = ()>,
 ) {
-    let connections = Connections::new(MAX_CONNECTIONS);
+    let connections = Connections::new(connections::limit());
     let graceful = GracefulShutdown::new();
     let mut shutdown = std::pin::pin!(shutdown);
     loop {

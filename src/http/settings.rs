@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::engine::fingerprint::Fingerprint;
 use crate::engine::watched_files::Refused;
+use crate::http::credentials::{fault_of_password, fault_of_token};
 use crate::http::networks::Networks;
 use crate::settings::{Reader, Setting};
 
@@ -99,14 +100,14 @@ impl Settings {
             .read(&METRICS_HOST, "an IP address such as 0.0.0.0 or ::", |value| value.parse().ok());
         let port =
             reader.read(&METRICS_PORT, "a port number from 0 to 65535", |value| value.parse().ok());
-        let bearer = reader.given(&METRICS_BEARER_TOKEN).map(Fingerprint::of);
+        let bearer = bearer(reader);
         let basic = basic(reader);
         let networks = networks(reader);
         let encryption = encryption(reader);
         Some(Settings {
             host: host?,
             port: port?,
-            bearer,
+            bearer: bearer?,
             basic: basic?,
             networks: networks?,
             encryption: encryption?,
@@ -125,15 +126,33 @@ impl Settings {
     }
 }
 
+fn bearer(reader: &mut Reader) -> Option<Option<Fingerprint>> {
+    let Some(token) = reader.given(&METRICS_BEARER_TOKEN) else { return Some(None) };
+    match fault_of_token(token) {
+        None => Some(Some(Fingerprint::of(token))),
+        Some(expected) => refuse(reader, &METRICS_BEARER_TOKEN, expected),
+    }
+}
+
 fn basic(reader: &mut Reader) -> Option<Option<Fingerprint>> {
     let user = reader.given(&METRICS_BASIC_AUTH_USER).map(str::to_owned);
     let password = reader.given(&METRICS_BASIC_AUTH_PASSWORD).map(str::to_owned);
     match (user, password) {
         (None, None) => Some(None),
-        (Some(user), Some(password)) if !user.contains(':') => {
-            Some(Some(Fingerprint::of(format!("{user}:{password}"))))
+        (Some(user), Some(_)) if user.contains(':') => {
+            refuse(reader, &METRICS_BASIC_AUTH_USER, "a name without a colon")
         }
-        (Some(_), Some(_)) => refuse(reader, &METRICS_BASIC_AUTH_USER, "a name without a colon"),
+        (Some(user), Some(password)) => {
+            let texts =
+                [(&METRICS_BASIC_AUTH_USER, &user), (&METRICS_BASIC_AUTH_PASSWORD, &password)];
+            let mut faults = texts
+                .into_iter()
+                .filter_map(|(setting, text)| Some((setting, fault_of_password(text)?)));
+            match faults.next() {
+                None => Some(Some(Fingerprint::of(format!("{user}:{password}")))),
+                Some((setting, expected)) => refuse(reader, setting, expected),
+            }
+        }
         (Some(_), None) => refuse(
             reader,
             &METRICS_BASIC_AUTH_PASSWORD,

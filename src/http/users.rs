@@ -1,55 +1,92 @@
 //! People and programs with a password of their own, kept as bcrypt hashes.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bcrypt::HashParts;
-use tokio::sync::Semaphore;
 
 use crate::engine::fingerprint::Fingerprint;
+use crate::http::turns::Turns;
 
 /// A hash that no password has, so that a user who does not exist takes as long as one who does.
 const NOBODY: &str = "$2b$10$abcdefghijklmnopqrstuu5lYxxfzK1yzdN2RV6cVzvQP1bYmjW3K";
 
+/// The costs of bcrypt with which an answer comes in time; each step takes twice as long.
+const COSTS: std::ops::RangeInclusive<u32> = 4..=16;
+
+/// How long an answer to a client that guesses faster than passwords are checked is held back.
+const HOLD_BACK: Duration = Duration::from_secs(1);
+
 /// Users by name with their bcrypt hashes.
 ///
 /// bcrypt is slow on purpose. Passwords that were right are remembered by their fingerprints, so that
-/// a scrape costs nothing, and wrong ones are checked one at a time, so that guessing holds up nobody.
+/// a scrape costs nothing. Others are checked one at a time, in turns between addresses and users, so that
+/// guessing holds up nobody else.
 #[derive(Debug)]
 pub struct Users {
     hashes: HashMap<String, String>,
-    known: Mutex<HashSet<Fingerprint>>,
-    checking: Semaphore,
+    /// Whose password has which fingerprint.
+    known: Mutex<HashMap<Fingerprint, String>>,
+    turns: Turns,
+}
+
+/// What came of checking a password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Checked {
+    /// It is right.
+    Right,
+    /// It is wrong, or there is no such user.
+    Wrong,
+    /// Too many from the same address wait for theirs to be checked.
+    TooMany,
 }
 
 impl Users {
-    /// Users with their hashes; `None` if one is not of bcrypt.
+    /// What [`Users::new`] accepts.
+    pub const ACCEPTED: &'static str = "bcrypt hashes of cost 4 to 16 as passwords";
+
+    /// Users with their hashes; `None` if one is not of bcrypt, or of a cost with which nobody could log in.
     pub fn new(hashes: HashMap<String, String>) -> Option<Users> {
-        let all_good = hashes.values().all(|hash| hash.parse::<HashParts>().is_ok());
-        all_good.then(|| Users { hashes, known: Mutex::default(), checking: Semaphore::new(1) })
+        let is_good = |hash: &String| {
+            hash.parse::<HashParts>().is_ok_and(|parts| COSTS.contains(&parts.get_cost()))
+        };
+        let all_good = hashes.values().all(is_good);
+        all_good.then(|| Users { hashes, known: Mutex::default(), turns: Turns::default() })
     }
 
-    /// Whether `given`, which is `user:password`, is right.
-    pub async fn accept(self: &Arc<Self>, given: &str) -> bool {
+    /// Remembers what `before` knew of the users whose hashes have not changed.
+    pub fn remember(&self, before: &Users) {
+        let is_same = |user: &String| self.hashes.get(user) == before.hashes.get(user);
+        let known = before.known().clone();
+        self.known().extend(known.into_iter().filter(|(_, user)| is_same(user)));
+    }
+
+    /// Whether `given`, which is `user:password` and comes from `address`, is right.
+    pub async fn check(self: &Arc<Self>, address: IpAddr, given: &str) -> Checked {
         let fingerprint = Fingerprint::of(given);
-        if self.known().contains(&fingerprint) {
-            return true;
+        if self.known().contains_key(&fingerprint) {
+            return Checked::Right;
         }
-        let Some((user, password)) = given.split_once(':') else { return false };
+        let Some((user, password)) = given.split_once(':') else { return Checked::Wrong };
         let hash = self.hashes.get(user);
         let exists = hash.is_some();
         let hash = hash.map_or(NOBODY, String::as_str).to_owned();
         let password = password.to_owned();
-        let Ok(_turn) = self.checking.acquire().await else { return false };
+        let Some(_turn) = self.turns.wait(address, exists.then_some(user)).await else {
+            tokio::time::sleep(HOLD_BACK).await;
+            return Checked::TooMany;
+        };
         let check = move || bcrypt::verify(password, &hash).unwrap_or(false);
         let right = tokio::task::spawn_blocking(check).await.unwrap_or(false) && exists;
         if right {
-            self.known().insert(fingerprint);
+            self.known().insert(fingerprint, user.to_owned());
         }
-        right
+        if right { Checked::Right } else { Checked::Wrong }
     }
 
-    fn known(&self) -> std::sync::MutexGuard<'_, HashSet<Fingerprint>> {
+    fn known(&self) -> MutexGuard<'_, HashMap<Fingerprint, String>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -58,26 +95,57 @@ impl Users {
 mod tests {
     use super::*;
 
-    fn users(hash: &str) -> Option<Arc<Users>> {
-        let hashes = HashMap::from([("prometheus".to_owned(), hash.to_owned())]);
-        Users::new(hashes).map(Arc::new)
+    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+    fn users(of: &[(&str, &str)]) -> Option<Arc<Users>> {
+        let hashes = of.iter().map(|(user, hash)| ((*user).to_owned(), (*hash).to_owned()));
+        Users::new(hashes.collect()).map(Arc::new)
+    }
+
+    fn hash(password: &str) -> String {
+        bcrypt::hash(password, 4).expect("a hash")
     }
 
     #[tokio::test]
     async fn a_right_password_is_accepted_the_first_and_the_second_time() {
-        let users = users(&bcrypt::hash("hunter2", 4).expect("a hash")).expect("a hash");
+        let users = users(&[("prometheus", &hash("hunter2"))]).expect("a hash");
         for given in ["prometheus:hunter2", "prometheus:hunter2"] {
-            assert!(users.accept(given).await);
+            assert_eq!(users.check(HERE, given).await, Checked::Right);
         }
         for given in ["prometheus:hunter3", "nobody:hunter2", "prometheus", "", "nobody:"] {
-            assert!(!users.accept(given).await, "{given}");
+            assert_eq!(users.check(HERE, given).await, Checked::Wrong, "{given}");
         }
         assert_eq!(users.known().len(), 1, "wrong ones are not remembered");
+    }
+
+    #[tokio::test]
+    async fn what_was_right_is_remembered_until_that_user_changes() {
+        let (alice, bob) = (hash("hunter2"), hash("hunter3"));
+        let before = users(&[("alice", &alice), ("bob", &bob)]).expect("hashes");
+        for given in ["alice:hunter2", "bob:hunter3"] {
+            assert_eq!(before.check(HERE, given).await, Checked::Right);
+        }
+        let after = users(&[("alice", &alice), ("bob", &hash("another"))]).expect("hashes");
+        after.remember(&before);
+        let known: Vec<String> = after.known().values().cloned().collect();
+        assert_eq!(known, ["alice"]);
+        assert_eq!(after.check(HERE, "bob:hunter3").await, Checked::Wrong);
+        let without = users(&[("bob", &bob)]).expect("a hash");
+        without.remember(&before);
+        assert_eq!(without.check(HERE, "alice:hunter2").await, Checked::Wrong);
     }
 
     #[test]
     fn the_hash_of_nobody_is_one() {
         assert!(NOBODY.parse::<HashParts>().is_ok());
-        assert!(users("plain text").is_none());
+    }
+
+    #[test]
+    fn hashes_with_which_nobody_could_log_in_are_refused() {
+        let good = hash("hunter2");
+        for bad in ["plain text", &good.replace("$04$", "$03$"), &good.replace("$04$", "$17$")] {
+            assert!(users(&[("alice", bad)]).is_none(), "{bad}");
+        }
+        assert!(users(&[("alice", &good.replace("$04$", "$16$"))]).is_some());
     }
 }

@@ -33,11 +33,11 @@ pub struct WebConfig {
 #[serde(default, deny_unknown_fields)]
 struct Document {
     tls_server_config: Option<TlsServerConfig>,
-    http_server_config: HttpServerConfig,
+    http_server_config: Option<HttpServerConfig>,
     basic_auth_users: Option<HashMap<String, String>>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct TlsServerConfig {
     cert: Option<String>,
@@ -78,7 +78,7 @@ struct HttpServerConfig {
     // HTTP/2 is not spoken; Prometheus takes HTTP/1.1 as well.
     #[serde(rename = "http2")]
     _http2: bool,
-    headers: BTreeMap<String, String>,
+    headers: Option<BTreeMap<String, String>>,
 }
 
 impl WebConfig {
@@ -94,15 +94,17 @@ impl WebConfig {
             serde_saphyr::from_slice(&text).map_err(|error| refused(explain(&error)))?;
         let users = match document.basic_auth_users.filter(|users| !users.is_empty()) {
             None => None,
-            Some(users) => Some(Users::new(users).ok_or_else(|| {
-                refused("basic_auth_users with bcrypt hashes as passwords".to_owned())
-            })?),
+            Some(users) => Some(
+                Users::new(users)
+                    .ok_or_else(|| refused(format!("basic_auth_users with {}", Users::ACCEPTED)))?,
+            ),
         };
-        let headers = headers(document.http_server_config.headers)
-            .ok_or_else(|| refused("http_server_config.headers that HTTP allows".to_owned()))?;
-        let client = document.tls_server_config.as_ref().map(|tls| tls.client_auth_type);
-        let tls = document
-            .tls_server_config
+        let http = document.http_server_config.unwrap_or_default();
+        let headers = headers(http.headers.unwrap_or_default()).map_err(refused)?;
+        // A section that says nothing is as good as none.
+        let tls = document.tls_server_config.filter(|tls| *tls != TlsServerConfig::default());
+        let client = tls.as_ref().map(|tls| tls.client_auth_type);
+        let tls = tls
             .map(|tls| tls.read(path))
             .transpose()
             .map_err(|expected| refused(expected.to_owned()))?;
@@ -144,9 +146,30 @@ impl TlsServerConfig {
     }
 }
 
-fn headers(headers: BTreeMap<String, String>) -> Option<HeaderMap> {
+/// The headers that the exporter-toolkit lets a file set, and the values of those that have but few.
+/// Others could break the answer, such as Transfer-Encoding.
+const HEADERS: [(&str, &[&str]); 5] = [
+    ("Content-Security-Policy", &[]),
+    ("Strict-Transport-Security", &[]),
+    ("X-Content-Type-Options", &["nosniff"]),
+    ("X-Frame-Options", &["deny", "sameorigin"]),
+    ("X-XSS-Protection", &[]),
+];
+
+fn headers(headers: BTreeMap<String, String>) -> Result<HeaderMap, String> {
     let header = |(name, value): (String, String)| {
-        Some((name.parse::<HeaderName>().ok()?, value.parse::<HeaderValue>().ok()?))
+        let known = HEADERS.iter().find(|(known, _)| known.eq_ignore_ascii_case(&name));
+        let Some((known, values)) = known else {
+            let names = HEADERS.map(|(name, _)| name).join(", ");
+            return Err(format!("http_server_config.headers of {names}"));
+        };
+        if !values.is_empty() && !values.iter().any(|known| known.eq_ignore_ascii_case(&value)) {
+            return Err(format!("{} as the header {known}", values.join(" or ")));
+        }
+        match (known.parse::<HeaderName>(), value.parse::<HeaderValue>()) {
+            (Ok(name), Ok(value)) => Ok((name, value)),
+            _ => Err(format!("a value that HTTP allows for the header {known}")),
+        }
     };
     headers.into_iter().map(header).collect()
 }
@@ -195,7 +218,16 @@ mod tests {
         assert_eq!(tls.versions, [&TLS13]);
         assert!(config.users.is_some() && !config.certificate);
         assert_eq!(config.headers["x-frame-options"], "deny");
-        assert!(load("").expect("an empty file").users.is_none());
+        for empty in [
+            "",
+            "http_server_config:\n",
+            "http_server_config:\n  headers:\n",
+            "http_server_config: {}\ntls_server_config: {}\nbasic_auth_users: {}\n",
+            "tls_server_config:\nbasic_auth_users:\n",
+        ] {
+            let config = load(empty).expect(empty);
+            assert!(config.users.is_none() && config.tls.is_none() && config.headers.is_empty());
+        }
     }
 
     #[test]
@@ -212,7 +244,29 @@ mod tests {
             (format!("{tls}  client_auth_type: RequireAnyClientCert\n"), "line 4"),
             (format!("{tls}  client_allowed_sans: [a]\n"), "not client_allowed_sans"),
             (format!("{tls}  min_version: TLS13\n  max_version: TLS12\n"), "max_version"),
-            ("http_server_config:\n  headers:\n    'a b': c\n".to_owned(), "HTTP allows"),
+            ("http_server_config:\n  headers:\n    'a b': c\n".to_owned(), "headers of Content-Sec"),
+            (
+                "http_server_config:\n  headers:\n    Transfer-Encoding: chunked\n".to_owned(),
+                "headers of Content-Security-Policy",
+            ),
+            (
+                "http_server_config:\n  headers:\n    X-Frame-Options: hunter2\n".to_owned(),
+                "deny or sameorigin as the header X-Frame-Options",
+            ),
+            (
+                "http_server_config:\n  headers:\n    X-XSS-Protection: \"1\\n\"\n".to_owned(),
+                "HTTP allows",
+            ),
+            (
+                "basic_auth_users:\n  a: $2y$03$mDwo.lAisC94iLAyP81MCesa29IzH37oigHC/42V2pdJlUprsJPze\n"
+                    .to_owned(),
+                "cost 4 to 16",
+            ),
+            (
+                "basic_auth_users:\n  a: $2y$99$mDwo.lAisC94iLAyP81MCesa29IzH37oigHC/42V2pdJlUprsJPze\n"
+                    .to_owned(),
+                "bcrypt hashes",
+            ),
             ("[hunter2".to_owned(), "docs/security.md"),
         ];
         for (text, part) in cases {

@@ -4,8 +4,13 @@
 //! declares them as [`Setting`]s and reads them with a [`Reader`]; [`Problems`] lists everything that is
 //! wrong at once. Nothing here knows whose settings they are.
 
+pub mod dotenv;
+pub mod given;
+pub mod misspelt;
+pub mod problems;
 pub mod reader;
 pub mod setting;
 
-pub use reader::{Problem, Problems, Reader};
+pub use problems::{Problem, Problems};
+pub use reader::Reader;
 pub use setting::Setting;

@@ -1,65 +1,77 @@
 //! Reading settings from flags and the environment, collecting what is wrong with them.
 
 use std::collections::HashMap;
-use std::fmt;
+use std::path::Path;
 use std::time::Duration;
 
 use clap::{Arg, ArgMatches};
 
+use crate::settings::dotenv::Dotenv;
+use crate::settings::given::{self, Given};
+use crate::settings::misspelt;
+use crate::settings::problems::{Problem, Problems};
 use crate::settings::setting::{Setting, flag};
 
 /// Reads settings and collects what is wrong with them.
 pub struct Reader {
-    given: ArgMatches,
+    given: Given,
     /// The secrets that stand in files of their own, by their variables.
     from_files: HashMap<&'static str, String>,
     problems: Vec<Problem>,
+    warnings: Vec<String>,
 }
-
-/// A setting that cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// The variable.
-    pub variable: String,
-    /// Its value, unless it is a secret.
-    pub value: Option<String>,
-    /// What would have been accepted.
-    pub expected: String,
-}
-
-/// Everything that is wrong with the settings, as one message.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problems(pub Vec<Problem>);
 
 impl Reader {
-    /// Reads `settings` from what was given, which may be flags or the environment. `dotenv` is what came of
-    /// adding the lines of `.env` to that.
-    pub fn new(
-        given: ArgMatches,
-        settings: impl IntoIterator<Item = &'static Setting>,
-        dotenv: dotenvy::Result<()>,
-    ) -> Reader {
-        let mut reader = Reader { given, from_files: HashMap::new(), problems: Vec::new() };
-        match dotenv {
-            Ok(()) => {}
-            Err(error) if error.not_found() => {}
-            // The error of a bad line holds the line, which may hold a password.
-            Err(_) => reader.problems.push(Problem {
-                variable: ".env".to_owned(),
-                value: None,
-                expected: "a readable file of lines NAME=value, values with spaces in quotes"
-                    .to_owned(),
-            }),
-        }
-        settings.into_iter().for_each(|setting| reader.read_file_of(setting));
+    /// Reads `settings` from flags, the environment, and the lines of the file at `dotenv`.
+    pub fn new(flags: &ArgMatches, settings: &[&'static Setting], dotenv: &Path) -> Reader {
+        let names = given::names(settings);
+        let dotenv = Dotenv::read(dotenv, |name| names.contains(name));
+        // What is no text cannot be one of ours: the flags have been read from the same variables.
+        let environment: Vec<(String, String)> = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        let mut reader = Reader {
+            given: Given::new(&names, flags, environment.iter().cloned(), &dotenv),
+            from_files: HashMap::new(),
+            problems: Vec::new(),
+            warnings: Vec::new(),
+        };
+        reader.problems.extend(dotenv.problems);
+        settings.iter().for_each(|setting| reader.read_file_of(setting));
+        let links = |(name, value): &&(String, String)| !given::is_service_link(name, value);
+        let others = environment.iter().filter(links).filter(|(_, value)| !value.is_empty());
+        let mut others: Vec<&String> = others.map(|(name, _)| name).chain(&dotenv.others).collect();
+        others.sort();
+        others.dedup();
+        others.into_iter().for_each(|name| reader.look_for_misspelt(name, settings));
         reader
+    }
+
+    /// Refuses a name that was meant to be a secret, and warns of one that was meant to be another setting.
+    fn look_for_misspelt(&mut self, name: &str, settings: &[&'static Setting]) {
+        let Some(found) = misspelt::look(name, settings) else { return };
+        if found.secret.is_some_and(|setting| self.given(setting).is_none()) {
+            self.problems.push(Problem {
+                variable: found.name,
+                value: None,
+                expected: format!("the name {}, or no such variable", found.nearest),
+            });
+            return;
+        }
+        let (name, nearest) = (found.name, found.nearest);
+        self.warnings
+            .push(format!("{name} is no setting and is not used; the nearest is {nearest}"));
+    }
+
+    /// What should be told once the log has started.
+    pub fn warnings(&self) -> Vec<String> {
+        self.warnings.clone()
     }
 
     /// Reads the file in which a secret may stand.
     fn read_file_of(&mut self, setting: &'static Setting) {
         let Some(variable) = setting.file_variable() else { return };
-        let path = self.given.get_one::<String>(&variable).filter(|path| !path.is_empty());
-        let Some(path) = path.cloned() else { return };
+        let Some(path) = self.given.value(&[&variable]).map(str::to_owned) else { return };
         let expected = if self.given(setting).is_some() {
             format!("either this or {}, not both", setting.variable)
         } else {
@@ -78,11 +90,9 @@ impl Reader {
 
     /// The value given, where there is one: an empty variable counts as none.
     pub fn given(&self, setting: &Setting) -> Option<&str> {
-        self.given
-            .get_one::<String>(setting.variable)
-            .filter(|value| !value.is_empty())
-            .or_else(|| self.from_files.get(setting.variable))
-            .map(String::as_str)
+        let names = [setting.variable, setting.alias.unwrap_or(setting.variable)];
+        let from_file = || self.from_files.get(setting.variable).map(String::as_str);
+        self.given.value(&names).or_else(from_file)
     }
 
     /// The value of a setting, or of its default. A value that `parse` refuses is noted as a problem,
@@ -154,25 +164,7 @@ fn duration(value: &str) -> Option<Duration> {
     }
 }
 
-impl fmt::Display for Problems {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Problems(problems) = self;
-        let are = if problems.len() == 1 { "setting is" } else { "settings are" };
-        write!(formatter, "{} {are} wrong, nothing was started:", problems.len())?;
-        for problem in problems {
-            let value = match &problem.value {
-                Some(value) => format!("={value:?}"),
-                None => String::new(),
-            };
-            write!(formatter, "\n  {}{value}: expected {}", problem.variable, problem.expected)?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for Problems {}
-
-/// The flag of a setting, which is read from its variable where it is not given.
+/// The flag of a setting.
 pub fn argument(setting: &'static Setting) -> Arg {
     let mut help = setting.help.to_owned();
     if let Some(alias) = setting.alias {
@@ -181,22 +173,11 @@ pub fn argument(setting: &'static Setting) -> Arg {
     if !setting.default.is_empty() {
         help.push_str(&format!(" [default: {}]", setting.default));
     }
-    // An environment variable is what the alias is for; a second flag would be of no use.
-    let variable = match setting.alias {
-        Some(alias) if std::env::var_os(setting.variable).is_none_or(|value| value.is_empty()) => {
-            if std::env::var_os(alias).is_some() {
-                alias
-            } else {
-                setting.variable
-            }
-        }
-        _ => setting.variable,
-    };
     Arg::new(setting.variable)
         .long(setting.flag())
         // As Prometheus and its exporters write their flags.
         .alias(setting.flag().replace('-', "."))
-        .env(variable)
+        .env(setting.variable)
         .hide_env_values(true)
         .global(true)
         .value_name("VALUE")

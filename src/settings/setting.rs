@@ -1,7 +1,7 @@
 //! One setting as `--help`, `.env.example` and error messages show it.
 
 /// A setting: an environment variable and the flag of the same name.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Setting {
     /// The environment variable, e.g. `METRICS_PORT`; the flag is `--metrics-port`.
     pub variable: &'static str,

@@ -1,8 +1,11 @@
 //! The commands for those who run and package it.
 
+use std::process::{Command, Stdio};
+
 use crate::certificates::Authority;
-use crate::mongod::free_port;
-use crate::process::{Server, folder, run};
+use crate::fixtures;
+use crate::mongod::{Mongod, free_port};
+use crate::process::{Server, command, folder, run};
 
 fn healthcheck(settings: &[(&str, &str)], port: &str) -> (Option<i32>, String) {
     let settings = [settings, &[("METRICS_PORT", port)]].concat();
@@ -53,4 +56,48 @@ fn the_manual_page_and_completions_know_every_flag() {
         }
     }
     assert_eq!(run(&[], &["completions", "latin"]).status.code(), Some(2));
+}
+
+#[test]
+fn a_signal_to_read_files_again_ends_nothing() {
+    let mut server = Server::start(&[("MONGODB_URI", "mongodb://127.0.0.1:1")]);
+    for _ in 0..2 {
+        let pid = server.pid().to_string();
+        let sent = Command::new("kill").args(["-s", "HUP", &pid]).status().expect("kill runs");
+        assert!(sent.success());
+        server.wait_for(&["SIGHUP changes nothing"]);
+    }
+    assert_eq!(server.get("/healthz"), "ok\n");
+}
+
+#[test]
+fn without_a_server_one_line_tells_why_and_nobody_looks_twice() {
+    let nobody = format!("mongodb://127.0.0.1:{}/?serverSelectionTimeoutMS=300", free_port());
+    let output = run(&[("MONGODB_URI", &nobody)], &["--once"]);
+    assert_eq!(output.status.code(), Some(1));
+    let log = String::from_utf8(output.stderr).expect("text");
+    let failures: Vec<&str> = log.lines().filter(|line| !line.contains("INFO")).collect();
+    assert_eq!(failures.len(), 1, "{log}");
+    assert!(failures[0].contains("ERROR") && failures[0].contains("messages, "), "{log}");
+    let page = String::from_utf8(output.stdout).expect("text");
+    assert!(page.contains("librechat_up 0"), "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_has_read_enough_of_what_is_printed_ends_it_quietly() {
+    let database = Mongod::shared().database().await;
+    fixtures::load(&database, "current", chrono::TimeDelta::days(-30)).await;
+    let settings =
+        [("MONGODB_URI", Mongod::shared().uri.as_str()), ("MONGODB_DATABASE", database.name())];
+    for arguments in [&["history"][..], &["--once"], &["history", "--format", "csv"], &["man"]] {
+        let mut command = command(&settings);
+        command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = command.spawn().expect("the binary runs");
+        // Nobody reads a word.
+        drop(process.stdout.take());
+        let output = process.wait_with_output().expect("it ends");
+        let told = String::from_utf8(output.stderr).expect("text");
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {told}");
+        assert!(!told.contains("ERROR") && !told.contains("ipe"), "{told}");
+    }
 }

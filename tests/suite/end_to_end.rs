@@ -198,7 +198,7 @@ async fn every_route_answers_as_its_clients_expect() {
         let response = server.request("GET", path, header);
         response.headers().get(name).map(|v| v.to_str().expect("text").to_owned())
     };
-    for path in ["/", "/metrics", "/healthz", "/readyz"] {
+    for path in ["/", "/metrics", "/metrics/", "/healthz", "/readyz"] {
         assert_eq!((status("GET", path), status("HEAD", path)), (200, 200), "{path}");
         assert_eq!(status("POST", path), 405, "{path}");
     }
@@ -213,7 +213,13 @@ async fn every_route_answers_as_its_clients_expect() {
     let gzip = ("Accept-Encoding", "gzip");
     assert_eq!(header("/metrics", gzip, "content-encoding"), Some("gzip".to_owned()));
     assert_eq!(header("/metrics", prometheus, "content-encoding"), None);
+    let nothing = ("Accept-Encoding", "identity;q=0, gzip;q=0");
+    assert_eq!(server.request("GET", "/metrics", nothing).status(), 406);
     assert!(server.get("/readyz").contains("\"ready\":true"));
+
+    let page = server.get("/metrics/?name[]=librechat_up&name[]=librechat_messages_total");
+    let names: Vec<String> = samples::of_page(&page).into_keys().collect();
+    assert_eq!(names, ["librechat_messages_total", "librechat_up"]);
 
     let page = samples::of_page(&server.get("/metrics"));
     let answered = |code, path| {

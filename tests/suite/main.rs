@@ -30,6 +30,7 @@ mod commands;
 mod contributing;
 mod cost;
 mod dashboards;
+mod dotenv;
 mod end_to_end;
 mod exposition;
 mod faults;

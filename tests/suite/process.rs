@@ -55,7 +55,7 @@ fn memory(process: u32, figure: &str) -> Option<u64> {
 }
 
 /// Runs the binary to its end in a folder with a file `.env` of these lines.
-pub fn run_with_dotenv(lines: &str, settings: &[(&str, &str)]) -> Output {
+pub fn run_with_dotenv(lines: impl AsRef<[u8]>, settings: &[(&str, &str)]) -> Output {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let folder = folder(&format!("dotenv-{}", NEXT.fetch_add(1, Ordering::Relaxed)));
     std::fs::write(folder.join(".env"), lines).expect("a file");

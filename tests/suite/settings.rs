@@ -132,8 +132,8 @@ fn a_file_of_settings_is_read_and_the_environment_wins() {
     );
     let message = refused("METRICS_PORT=from-file\n", &[("METRICS_PORT", "from-environment")]);
     assert!(message.contains("from-environment") && !message.contains("from-file"), "{message}");
-    let message = refused("MONGODB_URI=mongodb://a:hunter2@b 'unfinished\n", &[]);
-    assert!(message.contains(".env: expected a readable file"), "{message}");
+    let message = refused("# ours\nMONGODB_URI=mongodb://a:hunter2@b 'unfinished\n", &[]);
+    assert!(message.contains("MONGODB_URI in line 2 of .env: expected NAME=value"), "{message}");
     assert!(!message.contains("hunter2"), "{message}");
 }
 

@@ -317,11 +317,11 @@ async fn a_second_exporter_on_the_same_state_file_refuses_to_start() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_disk_is_told_and_the_service_goes_on() {
+async fn a_file_that_cannot_be_written_is_told_and_the_service_goes_on() {
     let (database, _) = librechat(TimeDelta::days(-3)).await;
     let state = state_file();
     let beside = state.with_file_name("state.new");
-    std::os::unix::fs::symlink("/dev/full", &beside).expect("a link");
+    std::fs::create_dir(&beside).expect("a folder");
     let mut server = start(&settings(&database, &state));
     assert_eq!(messages(&mut server), fixtures::MESSAGES);
     let page = of_page(&server.get("/metrics"));
@@ -329,7 +329,7 @@ async fn a_full_disk_is_told_and_the_service_goes_on() {
     assert_eq!(page["usage_exporter_state_saved_timestamp_seconds"], 0.0);
     assert!(server.log.iter().any(|line| line.contains("the state cannot be saved")));
 
-    std::fs::remove_file(&beside).expect("a link");
+    std::fs::remove_dir(&beside).expect("a folder");
     server.wait_for(&["the state can be saved again"]);
     // Answers make the page anew; without one it may be a second old.
     server.wait_for(&["refreshed"]);
@@ -580,4 +580,82 @@ async fn a_database_that_was_restored_goes_on() {
     let mut server = start(&settings);
     assert_eq!(messages(&mut server), fixtures::MESSAGES);
     assert!(server.log.iter().any(|line| line.contains("it was probably restored")));
+}
+
+/// A path in a folder of its own, as text.
+fn beside(state: &Path, name: &str) -> String {
+    state.with_file_name(name).to_str().expect("text").to_owned()
+}
+
+#[test]
+fn a_state_file_that_is_none_is_refused_and_left_where_it_is() {
+    let state = state_file();
+    let folder = beside(&state, "var-lib-app");
+    std::fs::create_dir(&folder).expect("a folder");
+    std::fs::write(format!("{folder}/other-file"), "theirs").expect("a file");
+    let pipe = beside(&state, "pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo").success());
+    let link = beside(&state, "link");
+    std::os::unix::fs::symlink(&folder, &link).expect("a link");
+    let circle = beside(&state, "circle");
+    std::os::unix::fs::symlink(&circle, &circle).expect("a link");
+    let below = format!("{folder}/other-file/state");
+    let missing = beside(&state, "missing/");
+    for path in [folder.as_str(), &pipe, &link, &circle, &below, &missing, "/dev/null"] {
+        for task in ["--once", "audit"] {
+            let output = run(&[("STATE_FILE", path)], &[task]);
+            assert_eq!(output.status.code(), Some(2), "{path}");
+            let told = String::from_utf8(output.stderr).expect("text");
+            assert!(told.contains(&format!("STATE_FILE={path:?}: expected ")), "{told}");
+        }
+    }
+    assert_eq!(std::fs::read_to_string(format!("{folder}/other-file")).expect("a file"), "theirs");
+    assert_eq!(files_beside(&state).len(), 4);
+    // Whoever does not use the file does not look at it.
+    let port = free_port().to_string();
+    let told = run(&[("STATE_FILE", &folder), ("METRICS_PORT", &port)], &["healthcheck"]);
+    assert_eq!(told.status.code(), Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn once_beside_a_running_exporter_goes_on_from_its_state_and_leaves_it() {
+    let (database, _) = librechat(TimeDelta::days(-3)).await;
+    let state = state_file();
+    let mut settings = settings(&database, &state).to_vec();
+    settings.push(("METRICS_CACHE_TTL".to_owned(), "1h".to_owned()));
+    let mut server = start(&settings);
+    server.wait_until_complete();
+    let before = std::fs::read(&state).expect("a state file");
+    let both: Vec<(&str, &str)> =
+        settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let output = run(&both, &["--once"]);
+    let log = String::from_utf8(output.stderr).expect("text");
+    assert!(output.status.success(), "{log}");
+    assert!(log.contains("which is read and not written"), "{log}");
+    let page = of_page(&String::from_utf8(output.stdout).expect("text"));
+    assert_eq!(page["librechat_messages_total"], fixtures::MESSAGES);
+    assert_eq!(std::fs::read(&state).expect("a state file"), before);
+    assert!(server.end("TERM").success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_on_the_size_of_files_is_told_and_ends_nothing() {
+    let (database, _) = librechat(TimeDelta::days(-3)).await;
+    let mut server = start(&settings(&database, &state_file()));
+    let process = server.pid().try_into().expect("a number");
+    let limit = |soft| {
+        let set =
+            rlimit::prlimit(process, rlimit::Resource::FSIZE, Some((soft, rlimit::INFINITY)), None);
+        set.expect("a limit");
+    };
+    limit(64);
+    insert_now(&database).await;
+    server.wait_for(&["the state cannot be saved", "ulimit -f"]);
+    limit(rlimit::INFINITY);
+    server.wait_for(&["the state can be saved again"]);
+}
+
+async fn insert_now(database: &mongodb::Database) {
+    let message = doc! { "isCreatedByUser": false, "model": "new", "tokenCount": 2 };
+    database.collection("messages").insert_one(message).await.expect("an insert");
 }

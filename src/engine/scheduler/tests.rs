@@ -22,6 +22,8 @@ enum Does {
     Answer(&'static Description, Duration),
     /// Fails after so long.
     Fail(Duration),
+    /// Cannot reach its database before that many were asked, for the reason that it tells.
+    Unreachable(u32, &'static str),
     Panic,
 }
 
@@ -44,8 +46,13 @@ impl Collector for Tested {
     }
 
     async fn refresh(&mut self, _: &Refresh) -> Result<Answer, Failure> {
-        self.asked.fetch_add(1, Ordering::Relaxed);
+        let before = self.asked.fetch_add(1, Ordering::Relaxed);
         match self.does {
+            Does::Unreachable(times, _) if before >= times => Ok(Families::default().into()),
+            Does::Unreachable(_, message) => {
+                let message = message.to_owned();
+                Err(Failure { reason: Reason::Connection, answered: false, message })
+            }
             Does::Answer(family, takes) => {
                 tokio::time::sleep(takes).await;
                 let mut families = Families::default();
@@ -299,4 +306,96 @@ async fn a_collector_that_is_replaced_is_shown_until_the_new_one_answers() {
     assert!(run.page().contains("tested_new 1") && !run.page().contains("tested_old"));
     pass(2 * 3_601 * SECOND).await;
     assert_eq!((old.count(), new.count()), (1, 1 + 2));
+}
+
+/// What is logged, from a level on.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        lock(&self.0).extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Log {
+    /// Keeps what this thread logs while the guard lives.
+    fn keep(&self) -> tracing::subscriber::DefaultGuard {
+        let log = self.clone();
+        let lines = tracing_subscriber::fmt().with_ansi(false).without_time();
+        let lines = lines.with_max_level(tracing::Level::INFO).with_writer(move || log.clone());
+        tracing::subscriber::set_default(lines.finish())
+    }
+
+    /// The lines since the last time.
+    fn lines(&self) -> Vec<String> {
+        let bytes = std::mem::take(&mut *lock(&self.0));
+        let text = String::from_utf8(bytes).expect("text");
+        text.lines().map(|line| line.trim().to_owned()).collect()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_cause_is_told_once_and_again_when_it_changes_and_ends() {
+    let log = Log::default();
+    let _kept = log.keep();
+    let run = Run::new();
+    run.add("one", Does::Unreachable(5, "nobody is there"), minutely());
+    run.add("two", Does::Unreachable(7, "nobody is there"), minutely());
+    run.add("other", Does::Unreachable(2, "a name is unknown"), minutely());
+    pass(30 * 60 * SECOND).await;
+    let lines = log.lines();
+    let told = |parts: [&str; 3]| {
+        let has_all = |line: &&String| parts.iter().all(|part| line.contains(part));
+        assert_eq!(lines.iter().filter(has_all).count(), 1, "{parts:?} in {lines:?}");
+    };
+    told(["WARN", "collectors=\"one, two\"", "refresh failed: nobody is there"]);
+    told(["WARN", "collectors=\"other\"", "refresh failed: a name is unknown"]);
+    told(["INFO", "collectors=\"one, two\"", "works again"]);
+    told(["INFO", "collectors=\"other\"", "works again"]);
+    assert_eq!(lines.len(), 4, "{lines:?}");
+
+    // Another cause for the same collector is told, and one that is gone does not work again.
+    run.add("changes", Does::Fail(SECOND), minutely());
+    pass(10 * SECOND).await;
+    assert_eq!(log.lines().len(), 1);
+    run.add("changes", Does::Unreachable(u32::MAX, "nobody is there"), minutely());
+    pass(600 * SECOND).await;
+    let lines = log.lines();
+    assert!(lines.len() == 1 && lines[0].contains("nobody is there"), "{lines:?}");
+    run.scheduler.remove("changes");
+    pass(600 * SECOND).await;
+    assert_eq!(log.lines(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn asked_once_nobody_looks_for_a_database_that_another_did_not_find() {
+    let log = Log::default();
+    let _kept = log.keep();
+    let Run { scheduler, snapshot } = Run::new();
+    let asked = Arc::new(AtomicU32::new(0));
+    let collector = |name, does| -> Box<dyn Collector> {
+        Box::new(Tested { name, does, schedule: minutely(), asked: Arc::clone(&asked) })
+    };
+    let unreachable = Does::Unreachable(u32::MAX, "nobody is there");
+    let collectors = vec![
+        collector("fails", Does::Fail(SECOND)),
+        collector("first", unreachable),
+        collector("second", unreachable),
+        collector("third", unreachable),
+    ];
+    let failures = refresh_once("tested", collectors, &snapshot, &scheduler.exporter).await;
+    assert_eq!((failures.len(), asked.load(Ordering::Relaxed)), (4, 2));
+    let lines = log.lines();
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert!(lines.iter().any(|line| line.contains("collectors=\"first, second, third\"")));
+    let page = Run { scheduler, snapshot }.page();
+    for name in ["fails", "first", "second", "third"] {
+        assert!(page.contains(&format!("collector_success{{collector=\"{name}\"}} 0")), "{page}");
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, IntoInnerError};
 use std::path::{Path, PathBuf};
 
 /// The operations on files. Each may block.
@@ -16,13 +16,23 @@ pub trait Disk: Send + 'static {
         std::fs::read_to_string(path)
     }
 
-    /// A new file, or an emptied one.
+    /// A new file, in the place of one that was left there. Nothing else is replaced: a link, which may
+    /// lead to a file of somebody else, a pipe or a folder is an error.
     ///
     /// # Errors
     ///
-    /// If it cannot be written.
+    /// If it cannot be written, or something else is there.
     fn create(&self, path: &Path) -> io::Result<File> {
-        File::create(path)
+        match std::fs::symlink_metadata(path) {
+            Ok(found) if found.is_file() => std::fs::remove_file(path)?,
+            Ok(_) => {
+                let what = format!("{} is no plain file; remove it", path.display());
+                return Err(io::Error::other(what));
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        File::options().write(true).create_new(true).open(path)
     }
 
     /// Waits until a file or a folder is on the disk.
@@ -50,21 +60,38 @@ pub struct LocalDisk;
 
 impl Disk for LocalDisk {}
 
-/// Replaces a file as a whole: it is written beside its place, synchronised with the disk and renamed.
+/// Replaces a file as a whole: it is written beside its place, synchronised with the disk and renamed. The
+/// file that is there now, which is locked.
 pub(super) fn replace(
     disk: &dyn Disk,
     path: &Path,
     write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
-) -> io::Result<()> {
+) -> io::Result<File> {
     let beside = with_suffix(path, "new");
     let mut writer = BufWriter::new(disk.create(&beside)?);
     write(&mut writer)?;
-    writer.flush()?;
-    disk.synchronise(writer.get_ref())?;
+    let file = writer.into_inner().map_err(IntoInnerError::into_error)?;
+    // Not every file system knows locks; the one beside the file is held as well.
+    let _ = file.try_lock();
+    disk.synchronise(&file)?;
     disk.rename(&beside, path)?;
     // The rename is in the folder, which is synchronised by itself.
-    disk.synchronise(&File::open(folder(path))?)
+    disk.synchronise(&File::open(folder(path))?)?;
+    Ok(file)
 }
+
+/// Where a path leads in the end: the file that links lead to, or would.
+pub(super) fn follow(path: &Path) -> PathBuf {
+    let mut path = path.to_owned();
+    for _ in 0..MOST_LINKS {
+        let Ok(target) = std::fs::read_link(&path) else { break };
+        path = folder(&path).join(target);
+    }
+    path
+}
+
+/// How many links Linux follows from one to the next.
+const MOST_LINKS: usize = 40;
 
 /// The folder of a file.
 pub(super) fn folder(path: &Path) -> &Path {

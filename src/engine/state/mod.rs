@@ -4,18 +4,20 @@
 //! replaced as a whole, so that a process which is killed at any moment leaves either the old file or the
 //! new one. A section that cannot be used is set aside in a file of its own and touches no other.
 //!
+//! A path that is a link is followed, so that the link stays. Nothing beside the file is: [`disk`].
+//!
 //! One thread writes. It takes what has been given since it last looked, however often that was, and
 //! nobody holds a lock while it does.
 
 pub mod disk;
 mod format;
+mod lock;
 pub mod part;
 mod queue;
 #[cfg(test)]
 mod tests;
 mod writer;
 
-use std::fs::{File, TryLockError};
 use std::future::Future;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -28,8 +30,9 @@ use tracing::{error, info, warn};
 
 pub use crate::engine::state::part::{Part, Section, Unusable, encode};
 
-use crate::engine::state::disk::{Disk, LocalDisk, folder, with_suffix};
+use crate::engine::state::disk::{Disk, LocalDisk, follow, with_suffix};
 use crate::engine::state::format::Sections;
+use crate::engine::state::lock::Lock;
 use crate::engine::state::queue::Queue;
 use crate::engine::state::writer::Writer;
 use crate::exposition::own::StateMetrics;
@@ -42,6 +45,7 @@ pub struct StateFile(Option<Arc<Opened>>);
 struct Opened {
     path: PathBuf,
     queue: Arc<Queue>,
+    /// The thread that writes; none where the file is only read.
     writing: Option<JoinHandle<()>>,
 }
 
@@ -85,7 +89,8 @@ impl StateFile {
         path: &Path,
         metrics: StateMetrics,
     ) -> Result<StateFile, CannotOpen> {
-        let lock = lock(path)?;
+        let path = &follow(path);
+        let lock = Lock::take(path)?;
         let queue = Arc::new(Queue::new(read(&disk, path)));
         let writer = Writer::new(Box::new(disk), path.to_owned(), metrics, lock);
         let writing = std::thread::Builder::new().name("state".to_owned());
@@ -96,6 +101,27 @@ impl StateFile {
             queue,
             writing: Some(writing),
         }))))
+    }
+
+    /// What the file holds now, beside the process that uses it. Whatever is saved is kept in memory only.
+    pub fn read_only(path: &Path) -> StateFile {
+        let path = follow(path);
+        let sections = match LocalDisk.read(&path).map(|text| format::parse(&text)) {
+            Ok(Ok(sections)) => sections,
+            Ok(Err(why)) => {
+                warn!(file = %path.display(), "the state cannot be used: {why}");
+                Sections::new()
+            }
+            Err(error) => {
+                warn!(file = %path.display(), "the state cannot be read: {error}");
+                Sections::new()
+            }
+        };
+        StateFile(Some(Arc::new(Opened {
+            path,
+            queue: Arc::new(Queue::new(sections)),
+            writing: None,
+        })))
     }
 
     /// A section of the file, where there is one.
@@ -130,7 +156,10 @@ impl StateFile {
     fn set_aside_in(&self, what: &str, is_wanted: impl Fn(&str) -> bool, why: &str) {
         let Some(file) = &self.0 else { return };
         let aside = aside(&file.path, Some(what));
-        if file.queue.set_aside(aside.clone(), is_wanted) {
+        let is_there = file.queue.set_aside(aside.clone(), is_wanted);
+        if is_there && file.writing.is_none() {
+            warn!(file = %file.path.display(), "the state of {what} cannot be used: {why}");
+        } else if is_there {
             error!(
                 file = %file.path.display(),
                 moved_to = %aside.display(),
@@ -157,7 +186,13 @@ impl StateFile {
     ///
     /// The sections are given before this returns: the future may be dropped, and the write goes on.
     pub fn save(&self, sections: Vec<Section>) -> impl Future<Output = bool> + Send + use<> {
-        let saving = self.0.as_ref().map(|file| file.queue.save(sections));
+        let saving = self.0.as_ref().and_then(|file| {
+            if file.writing.is_some() {
+                return Some(file.queue.save(sections));
+            }
+            sections.into_iter().for_each(|section| file.queue.keep(section));
+            None
+        });
         async move {
             match saving {
                 Some(saving) => saving.await.unwrap_or(false),
@@ -221,19 +256,5 @@ fn aside(path: &Path, what: Option<&str>) -> PathBuf {
     match what {
         None => with_suffix(path, &time.to_string()),
         Some(what) => with_suffix(path, &format!("{}.{time}", what.replace('/', "-"))),
-    }
-}
-
-/// Takes the lock beside the file; `None` where the folder allows no lock.
-fn lock(path: &Path) -> Result<Option<File>, CannotOpen> {
-    let lock = with_suffix(path, "lock");
-    let opened = std::fs::create_dir_all(folder(path)).and_then(|()| File::create(&lock));
-    match opened.map(|file| (file.try_lock(), file)) {
-        Ok((Ok(()), file)) => Ok(Some(file)),
-        Ok((Err(TryLockError::WouldBlock), _)) => Err(CannotOpen::InUse(path.to_owned())),
-        Ok((Err(TryLockError::Error(error)), _)) | Err(error) => {
-            warn!(file = %lock.display(), "the state file cannot be locked: {error}");
-            Ok(None)
-        }
     }
 }

@@ -1,6 +1,7 @@
 //! Tests of the state file on a disk that holds up writes or is full.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex};
 
@@ -76,7 +77,7 @@ impl Folder {
                 return None;
             }
             let sections = format::parse(&std::fs::read_to_string(&path).ok()?).ok()?;
-            let what = name.rsplit_once(".20").map_or(name.as_str(), |(what, _)| what);
+            let what = name.split_once(".20").map_or(name.as_str(), |(what, _)| what);
             Some((what.to_owned(), sections.into_keys().collect()))
         });
         states.collect()
@@ -191,4 +192,102 @@ async fn a_save_that_failed_is_made_good_by_the_next() {
     assert!(state.save(Vec::new()).await);
     drop(state);
     assert_eq!(folder.open(&disk).section::<u32>(&ONE), Ok(Some(1)));
+}
+
+impl Folder {
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn link(&self, from: &str, to: &str) {
+        std::os::unix::fs::symlink(self.path(to), self.path(from)).expect("a link");
+    }
+
+    fn text(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(name)).expect("a file")
+    }
+
+    fn open_local(&self, name: &str) -> Result<StateFile, CannotOpen> {
+        let metrics = ExporterMetrics::new(false).expect("names");
+        StateFile::open(&self.path(name), metrics.state_file().expect("names"))
+    }
+}
+
+#[tokio::test]
+async fn a_link_stays_and_the_file_it_leads_to_is_written() {
+    let folder = Folder::new();
+    std::fs::create_dir(folder.path("elsewhere")).expect("a folder");
+    folder.link("second", "elsewhere/state");
+    folder.link("first", "second");
+    for number_now in [1, 2] {
+        let state = folder.open_local("first").expect("a lock");
+        assert!(state.save(number(&ONE, number_now)).await);
+        for link in ["first", "second"] {
+            assert!(folder.path(link).is_symlink(), "{link}");
+        }
+        assert!(folder.text("elsewhere/state").contains("one/part"));
+        assert!(matches!(folder.open_local("elsewhere/state"), Err(CannotOpen::InUse(_))));
+    }
+    let state = folder.open_local("second").expect("a lock");
+    assert_eq!(state.section::<u32>(&ONE), Ok(Some(2)));
+}
+
+#[tokio::test]
+async fn what_others_own_beside_the_file_is_left_alone() {
+    let folder = Folder::new();
+    for name in ["lock", "new"] {
+        std::fs::write(folder.path(&format!("of-others-{name}")), "theirs").expect("a file");
+        folder.link(&format!("state.{name}"), &format!("of-others-{name}"));
+    }
+    let state = folder.open_local("state").expect("no lock is no reason");
+    assert!(!state.save(number(&ONE, 1)).await);
+    std::fs::remove_file(folder.path("state.new")).expect("a link");
+    assert!(state.save(Vec::new()).await, "it is made good when the link is gone");
+    for name in ["lock", "new"] {
+        assert_eq!(folder.text(&format!("of-others-{name}")), "theirs");
+    }
+    // What a process left there that was killed is no obstacle.
+    std::fs::write(folder.path("state.new"), "half").expect("a file");
+    assert!(state.save(number(&ONE, 2)).await);
+    std::fs::create_dir(folder.path("state.new")).expect("a folder");
+    assert!(!state.save(number(&ONE, 3)).await);
+}
+
+#[tokio::test]
+async fn whoever_deletes_the_lock_lets_no_second_process_in() {
+    let folder = Folder::new();
+    let state = folder.open_local("state").expect("a lock");
+    for number_now in [1, 2] {
+        assert!(state.save(number(&ONE, number_now)).await);
+        std::fs::remove_file(folder.path("state.lock")).expect("a lock");
+        assert!(matches!(folder.open_local("state"), Err(CannotOpen::InUse(_))));
+    }
+    drop(state);
+    let state = folder.open_local("state").expect("a lock");
+    std::fs::remove_file(folder.path("state.lock")).expect("a lock");
+    assert!(
+        matches!(folder.open_local("state"), Err(CannotOpen::InUse(_))),
+        "also before anything was saved"
+    );
+    drop(state);
+}
+
+#[tokio::test]
+async fn beside_the_process_that_uses_it_a_file_is_read_and_left_as_it_is() {
+    let folder = Folder::new();
+    let state = folder.open_local("state").expect("a lock");
+    assert!(state.save(number(&ONE, 1)).await);
+    assert!(state.save(number(&LATER, 7)).await);
+    let before = folder.text("state");
+    let beside = StateFile::read_only(&folder.path("state"));
+    assert_eq!(beside.section::<u32>(&ONE), Ok(Some(1)));
+    assert_eq!(beside.section_or_set_aside::<u32>(&TWO), None);
+    assert!(beside.save(number(&ONE, 2)).await);
+    assert_eq!(beside.section::<u32>(&ONE), Ok(Some(2)));
+    drop(beside);
+    assert_eq!(folder.text("state"), before);
+    let names = std::fs::read_dir(folder.0.path()).expect("a folder").count();
+    assert_eq!(names, 2, "the file and its lock");
+    let nothing = StateFile::read_only(&folder.path("nothing"));
+    assert_eq!(nothing.section::<u32>(&ONE), Ok(None));
 }

@@ -1,6 +1,5 @@
 //! The one who writes the state file, on a thread of its own.
 
-use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 
@@ -9,6 +8,7 @@ use tracing::{info, warn};
 
 use crate::engine::state::disk::{Disk, replace};
 use crate::engine::state::format;
+use crate::engine::state::lock::Lock;
 use crate::engine::state::queue::{Job, Queue};
 use crate::exposition::own::StateMetrics;
 
@@ -19,7 +19,7 @@ pub(super) struct Writer {
     metrics: StateMetrics,
     is_failing: bool,
     /// Held until nothing more is written.
-    _lock: Option<File>,
+    lock: Lock,
 }
 
 impl Writer {
@@ -27,9 +27,9 @@ impl Writer {
         disk: Box<dyn Disk>,
         path: PathBuf,
         metrics: StateMetrics,
-        lock: Option<File>,
+        lock: Lock,
     ) -> Writer {
-        Writer { disk, path, metrics, is_failing: false, _lock: lock }
+        Writer { disk, path, metrics, is_failing: false, lock }
     }
 
     /// Writes until the queue is closed and everything is on the disk, or cannot be written.
@@ -42,11 +42,13 @@ impl Writer {
     }
 
     /// What is set aside is on the disk before the file is written without it.
-    fn write(&self, job: &Job) -> io::Result<()> {
+    fn write(&mut self, job: &Job) -> io::Result<()> {
         for aside in &job.aside {
             replace(&*self.disk, &aside.path, |file| format::write(&aside.sections, file))?;
         }
-        replace(&*self.disk, &self.path, |file| format::write(&job.sections, file))
+        let file = replace(&*self.disk, &self.path, |file| format::write(&job.sections, file))?;
+        self.lock.goes_over_to(file);
+        Ok(())
     }
 
     fn tell(&mut self, written: &io::Result<()>) {
@@ -62,11 +64,47 @@ impl Writer {
                 if !std::mem::replace(&mut self.is_failing, true) {
                     warn!(
                         file = %self.path.display(),
-                        "the state cannot be saved, so a restart may count anew: {error}; the \
-                         folder must be writable and have free space"
+                        "the state cannot be saved, so a restart may count anew: {error}; {}",
+                        advice(error)
                     );
                 }
             }
+        }
+    }
+}
+
+/// What to do about a file that cannot be written.
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::ResourceBusy => {
+            "the file is mounted by itself and cannot be replaced: mount its folder instead"
+        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "the disk needs free space",
+        io::ErrorKind::FileTooLarge => "the limit on the size of files (ulimit -f) is too low",
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            "the folder must be writable"
+        }
+        _ => "the folder must be writable and have free space",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_mounted_by_itself_is_told_apart_from_a_full_disk() {
+        for (code, part) in [
+            (libc::EBUSY, "mount its folder"),
+            (libc::ENOSPC, "free space"),
+            (libc::EDQUOT, "free space"),
+            (libc::EFBIG, "ulimit -f"),
+            (libc::EACCES, "writable"),
+            (libc::EROFS, "writable"),
+            (libc::EIO, "writable and have free space"),
+        ] {
+            let told = advice(&io::Error::from_raw_os_error(code));
+            assert!(told.contains(part), "{told}");
         }
     }
 }
