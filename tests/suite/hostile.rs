@@ -107,6 +107,47 @@ async fn ids_of_megabytes_in_young_messages_leave_no_more_than_a_hash() {
     }
 }
 
+/// Fifty times `TAIL_LIMIT`, so that almost all are known by their `_id` only.
+#[tokio::test(flavor = "multi_thread")]
+async fn very_many_documents_of_one_second_are_counted_and_refreshes_end() {
+    let database = Mongod::shared().database().await;
+    // It does not pass while the test runs.
+    let seconds = u32::try_from((Utc::now() + TimeDelta::hours(1)).timestamp()).expect("it fits");
+    let state = crate::exporter::state_file();
+    let settings = [
+        ("MONGODB_URI", Mongod::shared().uri.as_str()),
+        ("MONGODB_DATABASE", database.name()),
+        ("STATE_FILE", state.to_str().expect("text")),
+        ("TAIL_LIMIT", "1000"),
+        ("METRICS_CACHE_ENABLED", "false"),
+    ];
+    let mut server = Server::start(&settings);
+    for part in 0..2 {
+        for name in ["messages", "transactions"] {
+            let documents = (0..NAMES / 2).filter(|number| number % 2 == part).map(|number| {
+                // In no order.
+                let [a, b, c, d] = number.wrapping_mul(0x9e37_79b9).to_be_bytes();
+                let id = ObjectId::from_parts(seconds, [a, b, c, d, 1], [0, 0, 0]);
+                doc! { "_id": id, "isCreatedByUser": false, "tokenType": "prompt", "rawAmount": -1 }
+            });
+            let collection = database.collection::<Document>(name);
+            collection.insert_many(documents).await.expect("an insert");
+        }
+        server.wait_until_complete();
+        let page = of_page(&server.get("/metrics"));
+        let expected = f64::from(NAMES / 4 * (part + 1));
+        assert_eq!(page["librechat_messages_total"], expected);
+        let spent = "librechat_transaction_tokens_total{model=\"unknown\",token_type=\"prompt\"}";
+        assert_eq!(page[spent], expected);
+        assert!(!server.log.iter().any(|line| line.contains("no answer")), "{:?}", server.log);
+        let peak = server.peak_resident_bytes();
+        assert!(peak < 128 << 20, "{peak} bytes");
+        // What is known of them survives a restart.
+        server.end("TERM");
+        server = Server::start(&settings);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn made_up_models_and_users_of_transactions_leave_a_page_of_bounded_size() {
     let database = Mongod::shared().database().await;

@@ -1,7 +1,6 @@
 //! LibreChat's collections, asked for what a collector needs.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::{DateTime, Utc};
 use mongodb::action::{Action, CountDocuments, Find, FindOne};
@@ -42,14 +41,12 @@ pub struct Store {
     mongo: Arc<Mongo>,
     tenant: Option<String>,
     clock: Clock,
-    /// Whether the server has refused a hint to an index.
-    without_hints: Arc<AtomicBool>,
 }
 
 impl Store {
     /// The documents of `tenant`, or all of them.
     pub fn new(mongo: Arc<Mongo>, tenant: Option<String>, clock: Clock) -> Store {
-        Store { mongo, tenant, clock, without_hints: Arc::default() }
+        Store { mongo, tenant, clock }
     }
 
     /// The connection.
@@ -112,7 +109,7 @@ impl Store {
             return find().batch().await.map_err(failure);
         }
         let with = |hint| find().optional(hint, Find::hint);
-        self.with_hint(|hint| with(hint).batch().into_future()).await
+        with_hint(|hint| with(hint).batch().into_future()).await
     }
 
     /// A question for documents of the tenant that match.
@@ -131,22 +128,6 @@ impl Store {
         self.tenant.as_ref().map(|_| Collation::builder().locale("simple").build())
     }
 
-    /// What `ask` gives with a hint to the index on `_id`, or without, where the server refuses that.
-    async fn with_hint<T, F: Future<Output = Result<T, Error>>>(
-        &self,
-        ask: impl Fn(Option<Hint>) -> F,
-    ) -> Result<T, Failure> {
-        if !self.without_hints.load(Ordering::Relaxed) {
-            match ask(Some(by_id())).await {
-                Err(error) if refuses_hint(&error) => {}
-                answer => return answer.map_err(failure),
-            }
-        }
-        let answer = ask(None).await.map_err(failure)?;
-        self.without_hints.store(true, Ordering::Relaxed);
-        Ok(answer)
-    }
-
     /// How many documents of a collection have an `_id` that matches.
     ///
     /// # Errors
@@ -160,7 +141,7 @@ impl Store {
     ) -> Result<u64, Failure> {
         let documents = self.mongo.collection(collection).await?;
         let filter = self.of_tenant(doc! { "_id": id });
-        self.with_hint(|hint| {
+        with_hint(|hint| {
             let count = documents.count_documents(filter.clone()).max_time(refresh.time_left());
             let count = count.optional(self.collation(), CountDocuments::collation);
             count.optional(hint, CountDocuments::hint).into_future()
@@ -190,14 +171,13 @@ impl Store {
     ) -> Result<Option<ObjectId>, Failure> {
         let documents = self.mongo.collection(collection).await?;
         let filter = self.of_tenant(doc! { "_id": { "$gte": ObjectId::from_bytes([0; 12]) } });
-        let first = self
-            .with_hint(|hint| {
-                let first = documents.find_one(filter.clone()).max_time(refresh.time_left());
-                let first = first.projection(doc! { "_id": 1 }).sort(doc! { "_id": 1 });
-                let first = first.optional(self.collation(), FindOne::collation);
-                first.optional(hint, FindOne::hint).into_future()
-            })
-            .await?;
+        let first = with_hint(|hint| {
+            let first = documents.find_one(filter.clone()).max_time(refresh.time_left());
+            let first = first.projection(doc! { "_id": 1 }).sort(doc! { "_id": 1 });
+            let first = first.optional(self.collation(), FindOne::collation);
+            first.optional(hint, FindOne::hint).into_future()
+        })
+        .await?;
         Ok(first.and_then(|document| document.get_object_id("_id").ok()))
     }
 
@@ -242,6 +222,17 @@ impl Store {
         }
         .map_err(failure)
     }
+}
+
+/// What `ask` gives with a hint to the index on `_id`, or without, where the server refuses that.
+async fn with_hint<T, F: Future<Output = Result<T, Error>>>(
+    ask: impl Fn(Option<Hint>) -> F,
+) -> Result<T, Failure> {
+    match ask(Some(by_id())).await {
+        Err(error) if refuses_hint(&error) => ask(None).await,
+        answer => answer,
+    }
+    .map_err(failure)
 }
 
 /// Whether an error can come of a hint to an index that the collection does not have, or of any hint.
