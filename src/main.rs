@@ -32,7 +32,7 @@ fn main() -> ExitCode {
         tracing::warn!("{warning}");
     }
     let ended = runtime::build()
-        .context("no threads can be started (pids_limit, ulimit -u or -v)")
+        .context("nothing can be started")
         .and_then(|runtime| runtime.block_on(run(&config)));
     match ended {
         Ok(true) => ExitCode::SUCCESS,

@@ -13,24 +13,29 @@ const MOST_WORKERS: usize = 4;
 /// The most threads for what blocks: names that are looked up, passwords, and reading back a past.
 const MOST_BLOCKING: usize = 16;
 
-/// Starts the threads.
+/// What tokio says when it panics because the system allows no further thread.
+const NO_THREAD: &str = "OS can't spawn worker thread";
+
+/// Starts the threads, of which more are started when they are needed.
+///
+/// Where the system allows no further one, tokio panics. At the start it then waits for ever for the threads
+/// that it has, and later whatever needed the thread is gone for good. So the process ends instead.
 ///
 /// # Errors
 ///
-/// If the system allows none. Where it allows too few, tokio panics and waits for ever for those that it
-/// has, so that the process is ended instead.
+/// If the system refuses something else.
 pub fn build() -> io::Result<Runtime> {
-    let workers = available_parallelism().map_or(1, usize::from).min(MOST_WORKERS);
     let before = panic::take_hook();
-    panic::set_hook(Box::new(|_| {
-        tracing::error!("too few threads can be started (pids_limit, ulimit -u or -v)");
-        std::process::exit(1);
+    panic::set_hook(Box::new(move |told| {
+        if told.payload_as_str().is_some_and(|message| message.starts_with(NO_THREAD)) {
+            tracing::error!("no further thread can be started (pids_limit, ulimit -u or -v)");
+            std::process::exit(1);
+        }
+        before(told);
     }));
-    let runtime = Builder::new_multi_thread()
-        .worker_threads(workers)
+    Builder::new_multi_thread()
+        .worker_threads(available_parallelism().map_or(1, usize::from).min(MOST_WORKERS))
         .max_blocking_threads(MOST_BLOCKING)
         .enable_all()
-        .build();
-    panic::set_hook(before);
-    runtime
+        .build()
 }

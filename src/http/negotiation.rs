@@ -4,9 +4,12 @@ use axum::http::HeaderMap;
 use axum::http::header::{ACCEPT, ACCEPT_ENCODING};
 use headers_accept::Accept;
 use mediatype::names::Q;
-use mediatype::{MediaTypeBuf, ReadParams};
+use mediatype::{MediaTypeBuf, Name, ReadParams};
 
 use crate::exposition::Format;
+
+/// The parameter of a media type that tells its version.
+const VERSION: Name = Name::new_unchecked("version");
 
 /// What `/` can show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,31 +27,36 @@ pub fn format(headers: &HeaderMap) -> Format {
 
 /// What a client likes best to see on `/`; without a word about it, the metrics in Prometheus's format.
 pub fn view(headers: &HeaderMap) -> View {
-    let view_of = |essence: &str| match essence {
+    let view_of = |essence: &str, version: Option<&str>| match essence {
         "text/html" => Some(View::Page),
-        other => format_of(other).map(View::Metrics),
+        other => format_of(other, version).map(View::Metrics),
     };
     best(headers, view_of).unwrap_or(View::Metrics(Format::Text))
 }
 
-fn format_of(essence: &str) -> Option<Format> {
+/// The format of a media type. Of OpenMetrics only the version that is written counts: who knows but the draft
+/// before it gets Prometheus's own format.
+fn format_of(essence: &str, version: Option<&str>) -> Option<Format> {
     match essence {
-        "application/openmetrics-text" => Some(Format::OpenMetrics),
+        "application/openmetrics-text" => {
+            version.is_none_or(|version| version == "1.0.0").then_some(Format::OpenMetrics)
+        }
         "text/plain" | "text/*" | "*/*" => Some(Format::Text),
         _ => None,
     }
 }
 
 /// What is offered for the media type that a client likes best, of those for which there is something.
-fn best<T>(headers: &HeaderMap, offered: impl Fn(&str) -> Option<T>) -> Option<T> {
+fn best<T>(headers: &HeaderMap, offered: impl Fn(&str, Option<&str>) -> Option<T>) -> Option<T> {
     let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
     let accept: Accept = values.collect::<Vec<_>>().join(",").parse().ok()?;
     let mut best = (0.0, None);
     for wanted in accept.media_types() {
         let essence = wanted.essence().to_string().to_ascii_lowercase();
+        let version = wanted.get_param(VERSION).map(|version| version.unquoted_str().into_owned());
         // Of those that are liked equally, the first named is taken.
         if weight(wanted) > best.0
-            && let Some(offer) = offered(&essence)
+            && let Some(offer) = offered(&essence, version.as_deref())
         {
             best = (weight(wanted), Some(offer));
         }
@@ -123,6 +131,10 @@ mod tests {
         assert_eq!(wanted(prometheus_2), OPEN_METRICS);
         assert_eq!(wanted(prometheus_3), OPEN_METRICS);
         assert_eq!(wanted(only_text), TEXT);
+        let only_the_draft = "application/openmetrics-text;version=0.0.1,text/plain;q=0.5";
+        assert_eq!(wanted(only_the_draft), TEXT);
+        assert_eq!(wanted("application/openmetrics-text"), OPEN_METRICS);
+        assert_eq!(wanted("application/openmetrics-text;version=\"1.0.0\""), OPEN_METRICS);
     }
 
     #[test]

@@ -16,8 +16,9 @@ const NOBODY: &str = "$2b$10$abcdefghijklmnopqrstuu5lYxxfzK1yzdN2RV6cVzvQP1bYmjW
 /// The costs of bcrypt with which an answer comes in time; each step takes twice as long.
 const COSTS: std::ops::RangeInclusive<u32> = 4..=16;
 
-/// How long an answer to a client that guesses faster than passwords are checked is held back.
-const HOLD_BACK: Duration = Duration::from_secs(1);
+/// How long the answer to a wrong password is held back. Otherwise a client that guesses takes the place in
+/// the queue that its last guess has left, before anybody else can.
+const HOLD_BACK: Duration = Duration::from_secs(2);
 
 /// Users by name with their bcrypt hashes.
 ///
@@ -74,16 +75,21 @@ impl Users {
         let exists = hash.is_some();
         let hash = hash.map_or(NOBODY, String::as_str).to_owned();
         let password = password.to_owned();
-        let Some(_turn) = self.turns.wait(address, exists.then_some(user)).await else {
-            tokio::time::sleep(HOLD_BACK).await;
-            return Checked::TooMany;
+        let checked = match self.turns.wait(address, exists.then_some(user)).await {
+            None => Checked::TooMany,
+            Some(_turn) => {
+                let check = move || bcrypt::verify(password, &hash).unwrap_or(false);
+                let is_right = tokio::task::spawn_blocking(check).await.unwrap_or(false);
+                if is_right && exists { Checked::Right } else { Checked::Wrong }
+            }
         };
-        let check = move || bcrypt::verify(password, &hash).unwrap_or(false);
-        let right = tokio::task::spawn_blocking(check).await.unwrap_or(false) && exists;
-        if right {
-            self.known().insert(fingerprint, user.to_owned());
+        match checked {
+            Checked::Right => {
+                self.known().insert(fingerprint, user.to_owned());
+            }
+            Checked::Wrong | Checked::TooMany => tokio::time::sleep(HOLD_BACK).await,
         }
-        if right { Checked::Right } else { Checked::Wrong }
+        checked
     }
 
     fn known(&self) -> MutexGuard<'_, HashMap<Fingerprint, String>> {
@@ -106,7 +112,7 @@ mod tests {
         bcrypt::hash(password, 4).expect("a hash")
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_right_password_is_accepted_the_first_and_the_second_time() {
         let users = users(&[("prometheus", &hash("hunter2"))]).expect("a hash");
         for given in ["prometheus:hunter2", "prometheus:hunter2"] {
@@ -118,7 +124,7 @@ mod tests {
         assert_eq!(users.known().len(), 1, "wrong ones are not remembered");
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn what_was_right_is_remembered_until_that_user_changes() {
         let (alice, bob) = (hash("hunter2"), hash("hunter3"));
         let before = users(&[("alice", &alice), ("bob", &bob)]).expect("hashes");

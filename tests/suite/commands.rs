@@ -101,3 +101,29 @@ async fn whoever_has_read_enough_of_what_is_printed_ends_it_quietly() {
         assert!(!told.contains("ERROR") && !told.contains("ipe"), "{told}");
     }
 }
+
+#[test]
+fn where_too_few_threads_can_be_started_it_ends_and_says_so() {
+    use std::os::unix::process::CommandExt;
+    // Limits on processes do not hold for root. Nobody else runs as this user.
+    let is_root = std::fs::metadata("/proc/self")
+        .is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
+    // Such a user may not get to where this was built.
+    let folder = tempfile::tempdir().expect("a folder");
+    let readable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(folder.path(), readable).expect("a folder");
+    let program = folder.path().join("usage-exporter");
+    std::fs::copy(command(&[]).get_program(), &program).expect("a copy");
+    for limit in 1..=3 {
+        let mut limited = Command::new("prlimit");
+        limited.arg(format!("--nproc={limit}")).arg(&program).current_dir("/");
+        limited.env("METRICS_PORT", "0").env("MONGODB_URI", "mongodb://localhost:1");
+        if is_root {
+            limited.uid(54_321).gid(54_321);
+        }
+        let output = limited.output().expect("prlimit (Debian's package util-linux) is installed");
+        let told = String::from_utf8(output.stderr).expect("text");
+        assert_eq!(output.status.code(), Some(1), "{limit}: {told}");
+        assert!(told.contains("no further thread can be started"), "{told}");
+    }
+}
