@@ -14,6 +14,7 @@ use usage_exporter::commands::migrate::migrate;
 use usage_exporter::commands::once::print_once;
 use usage_exporter::commands::serve::serve;
 use usage_exporter::commands::{Config, Task};
+use usage_exporter::connect::trust;
 use usage_exporter::telemetry;
 
 /// The exit code when a setting is wrong.
@@ -28,13 +29,22 @@ fn main() -> ExitCode {
         }
     };
     telemetry::start(config.level, &config.format);
-    match run(&config) {
+    match trust_only_named(&config).and_then(|()| run(&config)) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             tracing::error!("{error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Lets OpenSSL trust the authorities alone that the sources name, if they all name the same.
+fn trust_only_named(config: &Config) -> anyhow::Result<()> {
+    let mut files = config.sources.iter().map(|source| source.authorities());
+    match files.next().flatten() {
+        Some(first) if files.all(|other| other == Some(first)) => trust::only(first),
+        _ => Ok(()),
     }
 }
 

@@ -4,6 +4,7 @@ use chrono::{DateTime, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
 use mongodb::bson::{Document, doc};
 use mongodb::{Database, IndexModel};
+use usage_exporter::connect::uri::Uri;
 use usage_exporter::engine::settings::General;
 use usage_exporter::exposition::Kind;
 use usage_exporter::sources::librechat::groups::Groups;
@@ -224,7 +225,7 @@ async fn a_refresh_examines_what_is_new_and_not_the_history() {
         }
         let now = fixtures::ends("current") + LONG_AGO + TimeDelta::days(2);
         let mut settings = settings(&database, Groups::all());
-        settings.uri = mongodb::options::ConnectionString::parse(&mongod.uri).expect("a URI");
+        settings.uri = Uri::parse(&mongod.uri).expect("a URI");
         let interval = std::time::Duration::from_secs(60);
         let general = General { interval, timezone: Tz::UTC, max_series: 1000, stale_after: 5 };
         let mut exporter = Exporter::with_settings(&settings, &general, now);

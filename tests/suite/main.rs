@@ -51,3 +51,4 @@ mod soak;
 mod state;
 mod status;
 mod upgrade;
+mod uris;
