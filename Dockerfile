@@ -1,6 +1,10 @@
 # The exporter alone: no shell, no package manager, a user that is a number.
 
 FROM rust:1.95-slim-bookworm AS build
+# TLS with MongoDB is OpenSSL's; the last image has its libraries and the authorities.
+RUN apt-get update -q \
+    && apt-get install -y --no-install-recommends libssl-dev pkg-config \
+    && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
 # Dependencies are built before the sources are there, so that a change of the sources does not build them
 # again.

@@ -14,6 +14,7 @@ use usage_exporter::commands::migrate::migrate;
 use usage_exporter::commands::once::print_once;
 use usage_exporter::commands::serve::serve;
 use usage_exporter::commands::{Config, Task, runtime, signals};
+use usage_exporter::connect::trust;
 use usage_exporter::telemetry;
 
 /// The exit code when a setting is wrong.
@@ -31,9 +32,9 @@ fn main() -> ExitCode {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    let ended = runtime::build()
-        .context("nothing can be started")
-        .and_then(|runtime| runtime.block_on(run(&config)));
+    // What is trusted is decided before there are threads.
+    let ended = trust_only_named(&config)
+        .and_then(|()| runtime::build().context("nothing can be started")?.block_on(run(&config)));
     match ended {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -52,6 +53,15 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
             .downcast_ref::<io::Error>()
             .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
     })
+}
+
+/// Lets OpenSSL trust the authorities alone that the sources name, if they all name the same.
+fn trust_only_named(config: &Config) -> anyhow::Result<()> {
+    let mut files = config.sources.iter().map(|source| source.authorities());
+    match files.next().flatten() {
+        Some(first) if files.all(|other| other == Some(first)) => trust::only(first),
+        _ => Ok(()),
+    }
 }
 
 async fn run(config: &Config) -> anyhow::Result<bool> {

@@ -6,10 +6,13 @@ use chrono::{DateTime, Utc};
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Document, RawDocumentBuf, doc};
 use mongodb::error::{Error, ErrorKind};
-use mongodb::options::{ClientOptions, ConnectionString, ReadPreference, SelectionCriteria};
+use mongodb::options::{ClientOptions, ReadPreference, SelectionCriteria, Tls};
 use mongodb::{Client, Database};
 use tokio::sync::OnceCell;
+use tracing::warn;
 
+use crate::connect::refused_certificate::{explain_in_log, is_of_tls};
+use crate::connect::uri::Uri;
 use crate::engine::collector::{Failure, Reason};
 
 /// MongoDB's error codes that need another treatment than the rest.
@@ -29,19 +32,19 @@ const SERVER_SELECTION_TIMEOUT: Duration = Duration::from_secs(5);
 /// The process starts and serves its page whether or not the server can be reached, and looking up a
 /// `mongodb+srv` name is tried again with every refresh until it works.
 pub struct Mongo {
-    uri: ConnectionString,
+    uri: Uri,
     database_name: String,
     read_preference: Option<ReadPreference>,
     database: OnceCell<Database>,
 }
 
 impl Mongo {
-    /// The database `database_name` on the server of `uri`; `read_preference` overrides the URI's.
-    pub fn new(
-        uri: ConnectionString,
-        database_name: String,
-        read_preference: Option<ReadPreference>,
-    ) -> Mongo {
+    /// The database `database_name` on the server of `uri`; `read_preference` overrides the URI's. The log is
+    /// told what of the URI is left out.
+    pub fn new(uri: Uri, database_name: String, read_preference: Option<ReadPreference>) -> Mongo {
+        for note in &uri.notes {
+            warn!("the URI of database {database_name}: {note}");
+        }
         Mongo { uri, database_name, read_preference, database: OnceCell::new() }
     }
 
@@ -61,12 +64,15 @@ impl Mongo {
     }
 
     async fn connect(&self) -> Result<Database, Error> {
-        let mut options = ClientOptions::parse(self.uri.clone()).await?;
+        let mut options = ClientOptions::parse(self.uri.connection.clone()).await?;
         options.app_name.get_or_insert_with(|| "usage-exporter".to_owned());
         options.server_selection_timeout.get_or_insert(SERVER_SELECTION_TIMEOUT);
         if let Some(read_preference) = &self.read_preference {
             options.selection_criteria =
                 Some(SelectionCriteria::ReadPreference(read_preference.clone()));
+        }
+        if let Some(Tls::Enabled(tls)) = &options.tls {
+            options.sdam_event_handler = Some(explain_in_log(tls.clone()));
         }
         Ok(Client::with_options(options)?.database(&self.database_name))
     }
@@ -129,6 +135,12 @@ const MAX_CHARACTERS: usize = 500;
 
 const LOGIN: &str = "check the user, password and authSource of the URI";
 
+const TLS: &str =
+    "TLS with the server fails; a line of its own says which certificate is refused and why";
+
+const NO_TLS: &str = "TLS cannot be set up; check the files of the URI, and without tlsCAFile that this machine \
+                      has authorities, which Debian has in the package ca-certificates";
+
 /// What the driver says of a server that refused a login.
 const REFUSED_LOGIN: &str = "AuthenticationFailed";
 
@@ -150,13 +162,22 @@ pub fn failure(error: Error) -> Failure {
             }
             _ => (Reason::Query, true, "the database refuses the query"),
         },
+        _ if is_of_tls(&error) => (Reason::Connection, false, TLS),
         ErrorKind::Io(_)
         | ErrorKind::ServerSelection { .. }
         | ErrorKind::ConnectionPoolCleared { .. }
         | ErrorKind::DnsResolve { .. } => {
             (Reason::Connection, false, "check the URI, the network and that MongoDB runs")
         }
-        _ => (Reason::Query, true, "the answer of the database cannot be used"),
+        ErrorKind::Bson(_)
+        | ErrorKind::IncompatibleServer { .. }
+        | ErrorKind::InvalidResponse { .. }
+        | ErrorKind::SessionsNotSupported => {
+            (Reason::Query, true, "the answer of the database cannot be used")
+        }
+        // Whatever the driver refuses by itself has reached no server.
+        ErrorKind::InvalidTlsConfig { .. } => (Reason::Connection, false, NO_TLS),
+        _ => (Reason::Connection, false, "the driver asked no server; check the URI"),
     };
     // MongoDB may repeat a whole command in what it says of it.
     let said: String = error.kind.to_string().chars().take(MAX_CHARACTERS).collect();
@@ -172,5 +193,50 @@ fn command_code(error: &Error) -> Option<i32> {
     match error.kind.as_ref() {
         ErrorKind::Command(command) => Some(command.code),
         _ => None,
+    }
+}
+
+/// Whether a database can have that name. MongoDB would take a single quote too, which is rather what
+/// `docker run --env-file` has kept.
+pub fn is_database_name(name: &str) -> bool {
+    const MOST_BYTES: usize = 63;
+    let is_odd = |c: char| c.is_whitespace() || c.is_control() || "/\\.\"'$".contains(c);
+    !name.is_empty() && name.len() <= MOST_BYTES && !name.contains(is_odd)
+}
+
+#[cfg(test)]
+mod tests {
+    use mongodb::options::TlsOptions;
+
+    use super::*;
+
+    async fn error_of(tls: Option<TlsOptions>, uri: &str) -> Error {
+        let mut options = match ClientOptions::parse(uri).await {
+            Ok(options) => options,
+            Err(error) => return error,
+        };
+        options.tls = tls.map(Tls::Enabled);
+        options.server_selection_timeout = Some(Duration::from_millis(100));
+        let client = match Client::with_options(options) {
+            Ok(client) => client,
+            Err(error) => return error,
+        };
+        let ping = client.database("admin").run_command(doc! { "ping": 1 }).await;
+        ping.expect_err("no server")
+    }
+
+    #[tokio::test]
+    async fn what_the_driver_refuses_by_itself_was_answered_by_no_server() {
+        let missing =
+            TlsOptions::builder().ca_file_path(std::path::PathBuf::from("/not/there")).build();
+        for (tls, uri) in [
+            (None, "mongodb://127.0.0.1:1/?socketTimeoutMS=5"),
+            (None, "mongodb://a:b@127.0.0.1:1/?authMechanism=GSSAPI"),
+            (Some(missing), "mongodb://127.0.0.1:1/"),
+            (None, "mongodb://127.0.0.1:1/"),
+        ] {
+            let failure = failure(error_of(tls, uri).await);
+            assert_eq!((failure.reason, failure.answered), (Reason::Connection, false), "{uri}");
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! [`Watched`], and opening that with a [`Context`] gives the [`Source`], which hands out collectors.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -45,6 +46,11 @@ pub struct Peer {
 
 /// An application whose settings have been read.
 pub trait Watched: fmt::Debug + Send + Sync {
+    /// The file with the only authorities whose certificates it takes from a server, where one is named.
+    fn authorities(&self) -> Option<&Path> {
+        None
+    }
+
     /// The source, which asks nothing before its collectors are asked.
     fn open(&self, context: Context) -> Box<dyn Source>;
 }

@@ -5,6 +5,8 @@ use chrono_tz::Tz;
 use mongodb::bson::{Document, doc};
 use mongodb::options::{Collation, CollationStrength, TimeseriesOptions};
 use mongodb::{Database, IndexModel};
+use usage_exporter::connect::uri::Uri;
+use usage_exporter::connect::uri::Uri;
 use usage_exporter::engine::settings::General;
 use usage_exporter::exposition::Kind;
 use usage_exporter::sources::librechat::groups::Groups;
@@ -240,7 +242,7 @@ async fn ratings_are_read_from_a_view_and_without_scans_of_tables() {
     let by_time = IndexModel::builder().keys(doc! { "createdAt": 1 }).build();
     messages.create_index(by_time).await.expect("an index");
     let mut settings = settings(&database, Groups::all());
-    settings.uri = mongodb::options::ConnectionString::parse(&mongod.uri).expect("a URI");
+    settings.uri = Uri::parse(&mongod.uri).expect("a URI");
     let general = crate::exporter::general(Tz::UTC);
     let mut exporter = Exporter::with_settings(&settings, &general, now);
     let found = exporter.refresh().await.expect("a refresh");
@@ -338,7 +340,7 @@ async fn a_refresh_examines_what_is_new_and_not_the_history() {
         }
         let now = fixtures::ends("current") + LONG_AGO + TimeDelta::days(2);
         let mut settings = settings(&database, Groups::all());
-        settings.uri = mongodb::options::ConnectionString::parse(&mongod.uri).expect("a URI");
+        settings.uri = Uri::parse(&mongod.uri).expect("a URI");
         let interval = std::time::Duration::from_secs(60);
         let general = General { interval, timezone: Tz::UTC, max_series: 1000, stale_after: 5 };
         let mut exporter = Exporter::with_settings(&settings, &general, now);

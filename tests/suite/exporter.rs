@@ -10,8 +10,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use futures_util::FutureExt;
 use mongodb::Database;
-use mongodb::options::ConnectionString;
 use prometheus::IntCounter;
+use usage_exporter::connect::uri::Uri;
 use usage_exporter::engine::clock::Clock;
 use usage_exporter::engine::collector::{Collector, Failure, Next, Refresh};
 use usage_exporter::engine::settings::General;
@@ -286,7 +286,7 @@ pub fn general(timezone: Tz) -> General {
 /// Settings for a database of the shared mongod.
 pub fn settings(database: &Database, groups: Groups) -> Settings {
     Settings {
-        uri: ConnectionString::parse(&Mongod::shared().uri).expect("a URI"),
+        uri: Uri::parse(&Mongod::shared().uri).expect("a URI"),
         database: database.name().to_owned(),
         read_preference: None,
         tenant: None,

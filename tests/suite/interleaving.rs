@@ -9,11 +9,11 @@ use chrono::TimeDelta;
 use chrono_tz::Tz;
 use mongodb::Database;
 use mongodb::bson::{Document, doc};
-use mongodb::options::ConnectionString;
 use prometheus::IntCounter;
 use proptest::prelude::Rng;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 use tokio::task::JoinSet;
+use usage_exporter::connect::uri::Uri;
 use usage_exporter::engine::clock::Clock;
 use usage_exporter::engine::collector::{Collector, Refresh};
 use usage_exporter::engine::settings::General;
@@ -222,7 +222,7 @@ async fn a_database_that_is_exchanged_at_any_moment_leaves_nothing_behind() {
         let proxy = Proxy::start(port(one), PASS).await;
         let mut settings = settings(&before, Groups::all());
         let uri = format!("mongodb://127.0.0.1:{}/?directConnection=true", proxy.port());
-        settings.uri = ConnectionString::parse(uri).expect("a URI");
+        settings.uri = Uri::parse(&uri).expect("a URI");
         // An audit is always due.
         settings.audit_interval = Duration::ZERO;
         let clock: Clock = Arc::new(move || now);

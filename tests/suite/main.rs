@@ -51,4 +51,6 @@ mod slow_disk;
 mod soak;
 mod state;
 mod status;
+mod tls;
 mod upgrade;
+mod uris;

@@ -33,6 +33,7 @@ pub mod sections;
 pub mod settings;
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -81,6 +82,10 @@ pub const KIND: Kind = Kind {
 };
 
 impl Watched for Settings {
+    fn authorities(&self) -> Option<&Path> {
+        self.uri.authorities()
+    }
+
     fn open(&self, context: Context) -> Box<dyn source::Source> {
         Box::new(LibreChat::new(self, context))
     }

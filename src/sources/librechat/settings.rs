@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use mongodb::options::{ConnectionString, ReadPreference};
+use mongodb::options::ReadPreference;
 
+use crate::connect::mongo::is_database_name;
+use crate::connect::uri::Uri;
 use crate::settings::{Reader, Setting};
 use crate::sources::librechat::groups::Groups;
 
@@ -88,6 +90,9 @@ pub fn all() -> Vec<&'static Setting> {
 
 const DEFAULT_DATABASE: &str = "LibreChat";
 
+const DATABASE_NAME: &str =
+    "the name of a database: at most 63 bytes, no quotes, blanks or any of / \\ . $";
+
 /// How single people are named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NamedBy {
@@ -111,7 +116,7 @@ impl NamedBy {
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The MongoDB.
-    pub uri: ConnectionString,
+    pub uri: Uri,
     /// The database on it.
     pub database: String,
     /// Which members of a replica set are read, where it is not left to the URI.
@@ -146,18 +151,19 @@ impl Settings {
 
     /// Reads the settings; `None` if one is wrong.
     pub fn read(reader: &mut Reader) -> Option<Settings> {
-        let uri = reader.read(
-            &MONGODB_URI,
-            "a connection string mongodb://host:port/database or mongodb+srv://...",
-            |value| ConnectionString::parse(value).ok(),
-        );
+        let uri = Uri::read(reader, &MONGODB_URI);
         let read_preference = reader.read(
             &MONGO_READ_PREFERENCE,
             "primary, primaryPreferred, secondary, secondaryPreferred or nearest",
             read_preference,
         );
-        let database = reader.given(&MONGODB_DATABASE).map(str::to_owned);
-        let tenant = reader.given(&TENANT_ID).map(str::to_owned);
+        let database = database(reader, uri.as_ref());
+        let tenant = reader.read(&TENANT_ID, "an id without the quotes around it", |value| {
+            let quoted = ['"', '\'']
+                .iter()
+                .any(|quote| value.starts_with(*quote) && value.ends_with(*quote));
+            (!quoted).then(|| Some(value.to_owned()).filter(|tenant| !tenant.is_empty()))
+        });
         let feedback_interval = reader.duration(&FEEDBACK_INTERVAL);
         let account_interval = reader.duration(&ACCOUNT_INTERVAL);
         let settling_time = reader.duration(&SETTLING_TIME);
@@ -183,14 +189,11 @@ impl Settings {
                 .map(Some),
         });
         let groups = Groups::read(reader, per_user.flatten().is_some());
-        let uri = uri?;
         Some(Settings {
-            database: database
-                .or_else(|| uri.default_database.clone())
-                .unwrap_or_else(|| DEFAULT_DATABASE.to_owned()),
-            uri,
+            uri: uri?,
+            database: database?,
             read_preference: read_preference?,
-            tenant,
+            tenant: tenant?,
             feedback_interval: feedback_interval?,
             account_interval: account_interval?,
             settling_time: settling_time?,
@@ -202,6 +205,24 @@ impl Settings {
             groups: groups?,
         })
     }
+}
+
+/// The name of the database: that of its setting, else that of the URI.
+fn database(reader: &mut Reader, uri: Option<&Uri>) -> Option<String> {
+    if reader.given(&MONGODB_DATABASE).is_some() {
+        return reader.read(&MONGODB_DATABASE, DATABASE_NAME, |value| {
+            is_database_name(value).then(|| value.to_owned())
+        });
+    }
+    let name = uri?.connection.default_database.as_deref().unwrap_or(DEFAULT_DATABASE);
+    if !is_database_name(name) {
+        reader.refuse(
+            &MONGODB_URI,
+            "the name of a database in its path, or MONGODB_DATABASE beside it",
+        );
+        return None;
+    }
+    Some(name.to_owned())
 }
 
 /// The read preference of that name; `Some(None)` for no name.
