@@ -36,8 +36,9 @@ pub fn limit() -> usize {
 }
 
 fn fitting(files: usize) -> usize {
-    // Where files are few, half of them are for connections.
-    files.saturating_sub(OTHER_FILES).max(files / 2).clamp(MIN_CONNECTIONS, MAX_CONNECTIONS)
+    // Where files are few, a quarter of them are for connections: one that makes room is closed a moment
+    // after the next was accepted.
+    files.saturating_sub(OTHER_FILES).max(files / 4).clamp(MIN_CONNECTIONS, MAX_CONNECTIONS)
 }
 
 /// The open connections. A further one takes the place of the one that has been silent longest, so that
@@ -163,7 +164,7 @@ mod tests {
     #[test]
     fn connections_fit_into_the_files_that_may_be_open() {
         for (files, fit) in
-            [(0, 8), (16, 8), (32, 16), (64, 32), (256, 208), (560, 512), (1 << 20, 512)]
+            [(0, 8), (16, 8), (32, 8), (64, 16), (256, 208), (560, 512), (1 << 20, 512)]
         {
             assert_eq!(fitting(files), fit, "{files}");
         }
