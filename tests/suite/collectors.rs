@@ -6,7 +6,6 @@ use mongodb::bson::{Document, doc};
 use mongodb::options::{Collation, CollationStrength, TimeseriesOptions};
 use mongodb::{Database, IndexModel};
 use usage_exporter::connect::uri::Uri;
-use usage_exporter::connect::uri::Uri;
 use usage_exporter::engine::settings::General;
 use usage_exporter::exposition::Kind;
 use usage_exporter::sources::librechat::groups::Groups;
