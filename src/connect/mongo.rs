@@ -1,10 +1,12 @@
 //! The connection to a MongoDB, and what its errors mean.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use futures_util::TryStreamExt;
 use mongodb::bson::oid::ObjectId;
-use mongodb::bson::{Document, RawDocumentBuf, doc};
+use mongodb::bson::{Bson, Document, RawDocumentBuf, doc};
 use mongodb::error::{Error, ErrorKind};
 use mongodb::options::{ClientOptions, ReadPreference, SelectionCriteria, Tls};
 use mongodb::{Client, Database};
@@ -95,6 +97,37 @@ impl Mongo {
             }
             Err(error) => Err(failure(error)),
         }
+    }
+
+    /// Which of the `wanted` collections there are, and what the server calls each for good where it tells:
+    /// another name after the collection was made anew.
+    ///
+    /// # Errors
+    ///
+    /// If the server does not answer or refuses.
+    pub async fn collections(
+        &self,
+        wanted: &[&str],
+    ) -> Result<BTreeMap<String, Option<String>>, Failure> {
+        let database = self.database().await?;
+        let list = doc! { "listCollections": 1, "filter": { "name": { "$in": wanted } } };
+        // The driver's own function asks primaries only, and there may be none for a while.
+        let mut command = database.run_cursor_command(list);
+        if let Some(criteria) = database.selection_criteria() {
+            command = command.selection_criteria(criteria.clone());
+        }
+        let listed: Vec<Document> =
+            command.await.map_err(failure)?.try_collect().await.map_err(failure)?;
+        let names = listed.iter().filter_map(|collection| {
+            let uuid = collection.get_document("info").ok().and_then(|info| info.get("uuid"));
+            let uuid = uuid.and_then(|uuid| match uuid {
+                Bson::Binary(uuid) => Some(uuid.bytes.iter().map(|byte| format!("{byte:02x}"))),
+                _ => None,
+            });
+            let uuid = uuid.map(Iterator::collect);
+            Some((collection.get_str("name").ok()?.to_owned(), uuid))
+        });
+        Ok(names.collect())
     }
 
     /// A collection of the database whose documents are read as they come over the wire.

@@ -167,15 +167,7 @@ async fn names(
     let counted = memory.counted().all();
     let wanted: Vec<&str> =
         counted.iter().map(|counted| counted.name()).chain([Message::COLLECTION]).collect();
-    let database = store.mongo().database().await?;
-    let listed = database.list_collections().filter(doc! { "name": { "$in": wanted } }).await;
-    let listed: Vec<_> = listed.map_err(failure)?.try_collect().await.map_err(failure)?;
-    let names = listed.into_iter().map(|collection| {
-        let bytes = collection.info.uuid.map(|uuid| uuid.bytes);
-        let name = bytes.map(|bytes| bytes.iter().map(|byte| format!("{byte:02x}")).collect());
-        (collection.name, name)
-    });
-    Ok(names.collect())
+    store.mongo().collections(&wanted).await
 }
 
 /// Whether one of the messages is stored.
