@@ -2,8 +2,8 @@
 //!
 //! One page that loads nothing, whose only style is its own and whose header forbids everything else.
 //!
-//! * here: what the page says; [`chart`]: how its charts are drawn; [`metrics`]: its metrics;
-//!   [`readable`]: numbers and names;
+//! * here: what the page says; `chart`: how its charts are drawn; `metrics`: its metrics;
+//!   `readable`: numbers and names;
 //! * `status.html` and `status.css`: how it looks.
 
 mod chart;

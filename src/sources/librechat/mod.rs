@@ -6,7 +6,7 @@
 //! * [`messages`]: every message entered once, and what messages add up to; [`days`]: what happened on which
 //!   local day; [`appended`]: sums over collections to which documents are only ever added; [`scans`]:
 //!   collections whose documents change and go;
-//! * [`families`]: what is shown of all that;
+//! * [`families`](mod@families): what is shown of all that;
 //! * [`memory`]: what the collectors share and the state file keeps in [`sections`], with [`saved_upgrade`]
 //!   for what earlier versions kept, and [`edition`]: of which database it is; [`names`]: those of people
 //!   who are shown;

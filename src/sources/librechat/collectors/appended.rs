@@ -38,7 +38,7 @@ pub struct AppendedCollector<S: Sums> {
     limits: Limits,
     families: FamiliesOf<S>,
     writer: FamilyWriter,
-    /// An empty writer, for when the memory are begun anew.
+    /// An empty writer, for when the memory begins anew.
     blank: Box<dyn Fn() -> FamilyWriter + Send + Sync>,
     /// The number of the memory to which the writer belongs.
     edition: Edition,

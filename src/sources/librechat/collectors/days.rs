@@ -25,7 +25,7 @@ const DEADLINE: Duration = Duration::from_secs(120);
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Reads one local day at a refresh, from today backwards, so that today's unique users are there first.
-/// Its families are shown by [`Messages`].
+/// Its families are shown by [`Messages`](super::messages::Messages).
 pub struct DaysCollector {
     store: Store,
     memory: Memory,

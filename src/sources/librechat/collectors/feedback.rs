@@ -35,7 +35,8 @@ fn has_no_indexes(error: &Error) -> bool {
     of_view || is_namespace_not_found(error)
 }
 
-/// Asks for all messages with feedback. Its families are shown by [`Messages`], which knows the
+/// Asks for all messages with feedback. Its families are shown by
+/// [`Messages`](super::messages::Messages), which knows the
 /// feedback on younger messages.
 pub struct Feedback {
     store: Store,
